@@ -1,0 +1,97 @@
+# Makefile of the atomix extension.
+#
+# "make", "make install" and "make installcheck" are PGXS and need the
+# packages that "make deps" names.  The targets in OUTER start from a bare
+# machine: they must work where pg_config does not exist yet, so PGXS is not
+# read for them.
+
+OUTER = bench check check-full demo deps indent
+
+PG_CONFIG ?= pg_config
+
+ifneq (,$(filter $(OUTER),$(MAKECMDGOALS)))
+
+.PHONY: $(MAKECMDGOALS)
+.NOTPARALLEL:
+
+bench check demo deps indent:
+	@tools/$@.sh
+
+check-full:
+	@tools/check.sh --full
+
+# Goals of PGXS named beside an outer one, as in "make clean check".
+$(filter-out $(OUTER),$(MAKECMDGOALS)):
+	@$(MAKE) $@
+
+else
+
+MODULE_big = atomix
+EXTENSION = atomix
+DATA = $(wildcard atomix--*.sql)
+PGFILEDESC = "atomix - sessions and state machines inside the database"
+SHLIB_EXPORTS = exports.txt
+
+# C from the protocol files is made at build time and never committed: a
+# generated header refuses any other version of the library.
+PROTOC_C ?= protoc-c
+PROTO_INCLUDE ?= $(or $(shell pkg-config --variable=includedir protobuf 2>/dev/null),/usr/include)
+PROTO_FILES := $(shell find proto -name '*.proto' 2>/dev/null | LC_ALL=C sort)
+PROTO_WELL_KNOWN := $(addprefix google/protobuf/,any.proto duration.proto timestamp.proto)
+PROTO_C := $(PROTO_FILES:proto/%.proto=build/proto/%.pb-c.c) \
+	$(PROTO_WELL_KNOWN:%.proto=build/proto/%.pb-c.c)
+PROTO_H := $(PROTO_C:.c=.h)
+
+SRC_OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+OBJS = $(SRC_OBJS) $(PROTO_C:.c=.o)
+DEPS = $(OBJS:.o=.d)
+
+# The server's headers are not clean under these three of -Wextra's warnings.
+PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers -MMD -MP
+PG_CPPFLAGS = -Isrc -Ibuild/proto
+SHLIB_LINK = -lprotobuf-c
+
+# "init" first: it makes what the other regression tests start from.
+REGRESS_FILES := $(sort $(basename $(notdir $(wildcard sql/*.sql))))
+REGRESS = $(filter init,$(REGRESS_FILES)) $(filter-out init,$(REGRESS_FILES))
+
+ISOLATION = $(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=test/isolation --load-extension=atomix
+
+PROVE_TESTS = $(wildcard test/t/*.pl)
+PROVE_FLAGS = -I test/perl
+ifneq (,$(PROVE_TESTS))
+TAP_TESTS = 1
+endif
+
+EXTRA_CLEAN = build $(DEPS) src/*.d src/*/*.d
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Every message file may import any other, and there are few of them.
+$(PROTO_C) $(PROTO_H): $(PROTO_FILES)
+
+build/proto/google/%.pb-c.c build/proto/google/%.pb-c.h: $(PROTO_INCLUDE)/google/%.proto
+	@$(MKDIR_P) build/proto
+	$(PROTOC_C) -I$(PROTO_INCLUDE) --c_out=build/proto $<
+
+build/proto/%.pb-c.c build/proto/%.pb-c.h: proto/%.proto
+	@$(MKDIR_P) build/proto
+	$(PROTOC_C) -Iproto -I$(PROTO_INCLUDE) --c_out=build/proto $<
+
+# A clean tree has no .d files yet, so the first compilation needs to be told
+# that the generated headers come before it.
+$(OBJS) $(OBJS:.o=.bc): | $(PROTO_H)
+
+-include $(DEPS)
+
+.PHONY: lint typedefs
+lint: all
+	@tools/lint.sh
+
+typedefs: all
+	@PG_CONFIG='$(PG_CONFIG)' tools/typedefs.sh
+
+endif

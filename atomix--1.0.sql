@@ -1,0 +1,307 @@
+/* atomix--1.0.sql: the SQL objects of extension atomix */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION atomix" to load this file. \quit
+
+--
+-- Tables. Nobody but the owner touches them; people use the functions and
+-- the views. Ticks are microseconds of the lease clock (CLOCK_BOOTTIME) and
+-- are comparable within one clock epoch only.
+--
+
+CREATE SEQUENCE atomix.index_seq AS bigint MINVALUE 1 NO CYCLE CACHE 1;
+COMMENT ON SEQUENCE atomix.index_seq IS
+  'The index: session ids, tokens and the indexes of changes are drawn from it. It jumps forward at each start of the server, so that nothing is ever handed out twice.';
+REVOKE ALL ON SEQUENCE atomix.index_seq FROM PUBLIC;
+
+CREATE TABLE atomix.authority (
+  system_identifier bigint NOT NULL,
+  start_id bigint NOT NULL,
+  index_floor bigint NOT NULL,
+  grace_from bigint NOT NULL,
+  grace_served bigint NOT NULL,
+  served bigint NOT NULL,
+  last_beat bigint,
+  session_version bigint NOT NULL DEFAULT 0,
+  timeline integer NOT NULL,
+  database oid NOT NULL,
+  extension oid NOT NULL,
+  epoch integer NOT NULL,
+  only_row boolean NOT NULL DEFAULT true,
+  CONSTRAINT authority_pkey PRIMARY KEY (only_row),
+  CONSTRAINT authority_only_row CHECK (only_row)
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 1000, autovacuum_analyze_scale_factor = 0,
+  autovacuum_analyze_threshold = 1000000);
+COMMENT ON TABLE atomix.authority IS 'Who served this database last: one row, none before the first use.';
+COMMENT ON COLUMN atomix.authority.system_identifier IS 'Server that served; with timeline, database and extension the identity whose change begins a new term.';
+COMMENT ON COLUMN atomix.authority.start_id IS 'Start of the server that served; another one is due for a jump of the index.';
+COMMENT ON COLUMN atomix.authority.index_floor IS 'Every index drawn since the latest jump is greater.';
+COMMENT ON COLUMN atomix.authority.grace_from IS 'Tick from which leases count at the earliest, where there is no shared memory.';
+COMMENT ON COLUMN atomix.authority.grace_served IS 'Ticks served in all when grace began.';
+COMMENT ON COLUMN atomix.authority.served IS 'Ticks served in all until the last beat.';
+COMMENT ON COLUMN atomix.authority.last_beat IS 'Tick of the last sign of life; null if none since the jump.';
+COMMENT ON COLUMN atomix.authority.session_version IS 'Greatest version given to a change of a session.';
+COMMENT ON COLUMN atomix.authority.epoch IS 'Clock epoch in which ticks are counted now.';
+REVOKE ALL ON TABLE atomix.authority FROM PUBLIC;
+
+CREATE TABLE atomix.clock_epoch (
+  epoch integer NOT NULL,
+  boot_id text NOT NULL,
+  time_namespace text NOT NULL,
+  since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  last_beat bigint,
+  CONSTRAINT clock_epoch_pkey PRIMARY KEY (epoch)
+);
+COMMENT ON TABLE atomix.clock_epoch IS 'The clocks leases were counted on: one row for each boot of an operating system that served.';
+COMMENT ON COLUMN atomix.clock_epoch.last_beat IS 'Last tick served on that clock; null while it is the current one.';
+REVOKE ALL ON TABLE atomix.clock_epoch FROM PUBLIC;
+
+CREATE TABLE atomix.partition (
+  partition_id integer NOT NULL,
+  term bigint NOT NULL,
+  leader text NOT NULL,
+  since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  CONSTRAINT partition_pkey PRIMARY KEY (partition_id)
+);
+COMMENT ON TABLE atomix.partition IS 'Partitions with their current term and leader; the first appears on first use.';
+REVOKE ALL ON TABLE atomix.partition FROM PUBLIC;
+
+CREATE TABLE atomix.partition_term (
+  partition_id integer NOT NULL,
+  term bigint NOT NULL,
+  leader text NOT NULL,
+  since timestamptz NOT NULL,
+  CONSTRAINT partition_term_pkey PRIMARY KEY (partition_id, term)
+);
+COMMENT ON TABLE atomix.partition_term IS 'Every term a partition has had, the current one included.';
+REVOKE ALL ON TABLE atomix.partition_term FROM PUBLIC;
+
+CREATE TABLE atomix.session (
+  session_id bigint NOT NULL,
+  timeout bigint NOT NULL,
+  version bigint,
+  opened_at timestamptz NOT NULL,
+  ended_at timestamptz,
+  ended_tick bigint,
+  ack_floor bigint,
+  ended_epoch integer,
+  partition_id integer NOT NULL,
+  owner regrole NOT NULL,
+  state text NOT NULL,
+  cause text,
+  reason text,
+  name text,
+  kind text,
+  application_name text NOT NULL,
+  client_addr inet,
+  labels jsonb,
+  config bytea,
+  CONSTRAINT session_pkey PRIMARY KEY (session_id),
+  CONSTRAINT session_state CHECK (state IN ('opening', 'opened', 'closing', 'closed', 'expired')),
+  CONSTRAINT session_cause CHECK (cause IN ('closed', 'expired', 'ended'))
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX session_unnumbered ON atomix.session (session_id) WHERE version IS NULL;
+CREATE INDEX session_closing ON atomix.session (session_id) WHERE state = 'closing';
+CREATE INDEX session_ended ON atomix.session (ended_epoch, ended_tick) WHERE ended_tick IS NOT NULL;
+COMMENT ON TABLE atomix.session IS 'Sessions. Ended ones are kept for atomix.tombstone_retention, so that closed, expired and unknown are three answers.';
+COMMENT ON COLUMN atomix.session.timeout IS 'Microseconds the session lives without a renewal.';
+COMMENT ON COLUMN atomix.session.version IS 'Position of its latest change among those of all sessions; null until the worker has numbered it.';
+COMMENT ON COLUMN atomix.session.owner IS 'Role that opened it; its members may use and end it.';
+COMMENT ON COLUMN atomix.session.cause IS 'Why it ended: closed by its owner, expired, or ended by an administrator.';
+COMMENT ON COLUMN atomix.session.ack_floor IS 'All command numbers up to it were acknowledged when the session ended.';
+REVOKE ALL ON TABLE atomix.session FROM PUBLIC;
+
+-- No index on what a renewal changes: it must stay a HOT update.
+CREATE TABLE atomix.lease (
+  session_id bigint NOT NULL,
+  timeout bigint NOT NULL,
+  renewed_at bigint NOT NULL,
+  served bigint NOT NULL,
+  check_at bigint NOT NULL,
+  ack_floor bigint NOT NULL DEFAULT 0,
+  epoch integer NOT NULL,
+  check_epoch integer NOT NULL,
+  owner oid NOT NULL,
+  CONSTRAINT lease_pkey PRIMARY KEY (session_id)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05,
+  autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0,
+  autovacuum_analyze_scale_factor = 0.5);
+CREATE INDEX lease_check ON atomix.lease (check_epoch, check_at, session_id);
+COMMENT ON TABLE atomix.lease IS 'Leases of the sessions that live: a session that was decided to end has none.';
+COMMENT ON COLUMN atomix.lease.renewed_at IS 'Tick of the last renewal that was written.';
+COMMENT ON COLUMN atomix.lease.served IS 'Ticks served in all at that renewal: what a restart leaves of the timeout is counted from it.';
+COMMENT ON COLUMN atomix.lease.check_at IS 'Tick before which the deadline cannot be; raised when it is reached.';
+COMMENT ON COLUMN atomix.lease.epoch IS 'Clock epoch of renewed_at.';
+COMMENT ON COLUMN atomix.lease.check_epoch IS 'Clock epoch of check_at.';
+REVOKE ALL ON TABLE atomix.lease FROM PUBLIC;
+
+--
+-- Sessions
+--
+
+CREATE FUNCTION atomix.open_session(
+  timeout interval DEFAULT NULL,
+  name text DEFAULT NULL,
+  kind text DEFAULT NULL,
+  labels jsonb DEFAULT '{}',
+  config bytea DEFAULT NULL,
+  services jsonb DEFAULT '[]',
+  partition_id integer DEFAULT 1)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_open_session'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.open_session(interval, text, text, jsonb, bytea, jsonb, integer) IS
+  'Opens a session and returns its id. It lives for timeout (null: atomix.session_timeout) after each keep_alive and is never ended earlier. labels: object of strings. Errors: 22023 argument out of bounds, 0A000 services given, 57P03 server not ready, 25006 read-only.';
+
+CREATE FUNCTION atomix.keep_alive(session_id bigint)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'atomix_keep_alive'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.keep_alive(bigint) IS
+  'Renews a session, once the transaction commits, and returns how long it lives at least, counted from the call. Errors: MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only.';
+
+CREATE FUNCTION atomix.close_session(session_id bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_close_session'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.close_session(bigint) IS
+  'Closes a session. False if it had already ended. Errors: MX001 unknown session, 40001 in use by another transaction, 57P03 server not ready, 25006 read-only.';
+
+CREATE FUNCTION atomix.end_session(session_id bigint, reason text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_end_session'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.end_session(bigint, text) IS
+  'Ends the session of any role, for administrators. The reason is kept with it. False if it had already ended. Errors: MX001 unknown session, 57P03 server not ready, 25006 read-only.';
+REVOKE ALL ON FUNCTION atomix.end_session(bigint, text) FROM PUBLIC;
+
+--
+-- Service atomix.multiraft.v1.Partition
+--
+
+CREATE FUNCTION atomix.partition_open_session(request bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_partition_open_session'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_open_session(bytea) IS
+  'rpc atomix.multiraft.v1.Partition.OpenSession: OpenSessionRequest to OpenSessionResponse. Outcomes are a status in the headers. Errors: 22P03 bytes that do not decode, 54000 too large.';
+
+CREATE FUNCTION atomix.partition_keep_alive(request bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_partition_keep_alive'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_keep_alive(bytea) IS
+  'rpc atomix.multiraft.v1.Partition.KeepAlive: KeepAliveRequest (either layout of its input) to KeepAliveResponse. Outcomes are a status in the headers. Errors: 22P03 bytes that do not decode, 54000 too large.';
+
+CREATE FUNCTION atomix.partition_close_session(request bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_partition_close_session'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_close_session(bytea) IS
+  'rpc atomix.multiraft.v1.Partition.CloseSession: CloseSessionRequest to CloseSessionResponse. Outcomes are a status in the headers. Errors: 22P03 bytes that do not decode, 54000 too large.';
+
+--
+-- Administration
+--
+
+CREATE FUNCTION atomix.tick()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_tick'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.tick() IS
+  'Does once what the worker does: takes over after a start, ends sessions that are due, numbers and tells changes, forgets old ones. Returns how many sessions it ended. Not allowed in a transaction block (25001).';
+REVOKE ALL ON FUNCTION atomix.tick() FROM PUBLIC;
+
+CREATE FUNCTION atomix.extension_version(OUT sql text, OUT library text)
+AS 'MODULE_PATHNAME', 'atomix_extension_version'
+LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION atomix.extension_version() IS
+  'Version of the installed SQL objects and of the loaded library; while they differ every other function refuses (55000).';
+
+CREATE FUNCTION atomix._advance_clock(by interval, stalled boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_advance_clock'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix._advance_clock(interval, boolean) IS
+  'For tests: moves the lease clock of the whole server forward, as if the workers had run meanwhile, or, if stalled, as if the machine had been suspended. Superusers only; needs preload (55000).';
+REVOKE ALL ON FUNCTION atomix._advance_clock(interval, boolean) FROM PUBLIC;
+
+CREATE FUNCTION atomix._recode(message text, bytes bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_recode'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION atomix._recode(text, bytea) IS
+  'For tests: decodes bytes as the named message and encodes it again. Errors: 22P03 bytes that do not decode, 42704 unknown message.';
+REVOKE ALL ON FUNCTION atomix._recode(text, bytea) FROM PUBLIC;
+
+CREATE FUNCTION atomix._filter_contains(filter bytea, sequence_num bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_filter_contains'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION atomix._filter_contains(bytea, bigint) IS
+  'For tests: does a keep-alive''s filter contain the number? Errors: 22P03 malformed filter.';
+REVOKE ALL ON FUNCTION atomix._filter_contains(bytea, bigint) FROM PUBLIC;
+
+--
+-- Views. They show a role its own sessions, and members of pg_monitor all.
+--
+
+CREATE FUNCTION atomix._lease_times(
+  epoch integer, renewed_at bigint, served bigint, timeout bigint,
+  OUT last_renewed_at timestamptz, OUT deadline timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_lease_times'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix._lease_times(integer, bigint, bigint, bigint) IS
+  'For the view sessions: a lease in wall time; nulls where the lease clock is not known, as on a standby.';
+
+CREATE FUNCTION atomix._workers(
+  OUT database oid, OUT pid integer, OUT state text, OUT last_cycle timestamptz,
+  OUT lag interval, OUT last_error text, OUT library text, OUT sql text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'atomix_workers'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix._workers() IS
+  'For the view workers: the worker of this database, and for members of pg_monitor those of all.';
+
+CREATE VIEW atomix.sessions WITH (security_barrier) AS
+  SELECT s.session_id, s.partition_id, s.name, s.kind,
+    COALESCE(s.labels, '{}'::pg_catalog.jsonb) AS labels,
+    s.owner, s.application_name, s.client_addr, s.opened_at,
+    t.last_renewed_at, t.deadline,
+    pg_catalog.make_interval(secs => s.timeout OPERATOR(pg_catalog./) 1000000.0::pg_catalog.float8) AS timeout,
+    s.state, s.reason
+  FROM atomix.session s
+    LEFT JOIN atomix.lease l ON l.session_id OPERATOR(pg_catalog.=) s.session_id
+    LEFT JOIN LATERAL atomix._lease_times(l.epoch, l.renewed_at, l.served, l.timeout) t
+      ON l.session_id IS NOT NULL
+  WHERE pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE')
+    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW atomix.sessions IS
+  'Sessions, also ended ones for a while. deadline is the time after which a session may be ended; it is ended at most 100 ms later while the worker runs.';
+GRANT SELECT ON atomix.sessions TO PUBLIC;
+
+CREATE VIEW atomix.partitions WITH (security_barrier) AS
+  SELECT partition_id, term, leader, since FROM atomix.partition;
+COMMENT ON VIEW atomix.partitions IS
+  'Partitions: the term rises with each change of the server that leads.';
+GRANT SELECT ON atomix.partitions TO PUBLIC;
+
+CREATE VIEW atomix.workers WITH (security_barrier) AS
+  SELECT d.datname AS database, w.pid, w.state, w.last_cycle, w.lag,
+    w.last_error, w.library, w.sql
+  FROM atomix._workers() w
+    JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) w.database;
+COMMENT ON VIEW atomix.workers IS
+  'The worker of this database, and for members of pg_monitor those of all: running, idle (disabled, of another version, or nothing to serve), starting, or waiting to be started. lag: how late the latest batch of expired sessions came. last_error is for members of pg_monitor.';
+GRANT SELECT ON atomix.workers TO PUBLIC;
+
+--
+-- Dump: what outlives the server. Sessions and leases do not.
+--
+
+SELECT pg_catalog.pg_extension_config_dump('atomix.index_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.authority', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.clock_epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.partition', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.partition_term', '');

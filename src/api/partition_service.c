@@ -1,0 +1,298 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition_service.c
+ *	  Service atomix.multiraft.v1.Partition: OpenSession, KeepAlive,
+ *	  CloseSession, in bytes.
+ *
+ * Whatever a well-formed request comes to is a status in the response's
+ * headers, in the numbering of this generation, where 0 is UNKNOWN and
+ * success is 1.  An ERROR means that nothing was decided: bytes that do not
+ * decode, or a transaction that cannot go on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "atomix/multiraft/v1/partition.pb-c.h"
+#include "base/bloom.h"
+#include "base/codec.h"
+#include "base/errors.h"
+#include "commands/sessions.h"
+#include "tables/partition.h"
+
+PG_FUNCTION_INFO_V1(atomix_partition_open_session);
+PG_FUNCTION_INFO_V1(atomix_partition_keep_alive);
+PG_FUNCTION_INFO_V1(atomix_partition_close_session);
+
+typedef Atomix__Multiraft__V1__PartitionRequestHeaders RequestHeaders;
+typedef Atomix__Multiraft__V1__PartitionResponseHeaders ResponseHeaders;
+typedef Atomix__Multiraft__V1__OpenSessionRequest OpenSessionRequest;
+typedef Atomix__Multiraft__V1__OpenSessionResponse OpenSessionResponse;
+typedef Atomix__Multiraft__V1__OpenSessionOutput OpenSessionOutput;
+typedef Atomix__Multiraft__V1__KeepAliveRequest KeepAliveRequest;
+typedef Atomix__Multiraft__V1__KeepAliveResponse KeepAliveResponse;
+typedef Atomix__Multiraft__V1__KeepAliveInput KeepAliveInput;
+typedef Atomix__Multiraft__V1__KeepAliveOutput KeepAliveOutput;
+typedef Atomix__Multiraft__V1__CloseSessionRequest CloseSessionRequest;
+typedef Atomix__Multiraft__V1__CloseSessionResponse CloseSessionResponse;
+typedef Atomix__Multiraft__V1__CloseSessionOutput CloseSessionOutput;
+
+#define STATUS(name) \
+	ATOMIX__MULTIRAFT__V1__PARTITION_RESPONSE_HEADERS__STATUS__##name
+
+static Atomix__Multiraft__V1__PartitionResponseHeaders__Status
+status_of(AtxOutcome outcome)
+{
+	switch (outcome)
+	{
+		case ATX_DONE:
+			return STATUS(OK);
+		case ATX_SESSION_UNKNOWN:
+		case ATX_SESSION_EXPIRED:
+		case ATX_SESSION_CLOSED:
+			return STATUS(NOT_FOUND);
+		case ATX_INVALID:
+			return STATUS(INVALID);
+		case ATX_UNAVAILABLE:
+			return STATUS(UNAVAILABLE);
+	}
+	return STATUS(INTERNAL);
+}
+
+/* Say in the headers what became of the request. */
+static void
+fill_headers(ResponseHeaders *headers, int64 index, AtxAnswer answer)
+{
+	headers->index = (uint64) index;
+	headers->status = status_of(answer.outcome);
+	if (answer.message != NULL)
+		headers->message = atx_text_to_wire(answer.message);
+}
+
+static AtxAnswer
+check_partition(const RequestHeaders *headers)
+{
+	uint32		id = headers == NULL ? 0 : headers->partition_id;
+
+	if (atx_partition_exists(id))
+		return ATX_ANSWER_DONE;
+	return atx_answer(ATX_INVALID,
+					  id == 0 ? pstrdup("the request names no partition") :
+					  psprintf("partition %u does not exist", id));
+}
+
+/*
+ * A session id as it is kept; one that cannot have been given out is unknown.
+ */
+static AtxAnswer
+session_id_from_wire(uint64 wire, int64 *session_id)
+{
+	*session_id = (int64) wire;
+	if (wire > (uint64) PG_INT64_MAX)
+		return atx_answer(ATX_SESSION_UNKNOWN,
+						  psprintf("session " UINT64_FORMAT " is unknown", wire));
+	return ATX_ANSWER_DONE;
+}
+
+static AtxAnswer
+timeout_from_wire(const Google__Protobuf__Duration *duration, int64 *timeout)
+{
+	if (duration == NULL)
+	{
+		*timeout = ATX_DEFAULT_TIMEOUT;
+		return ATX_ANSWER_DONE;
+	}
+	if (duration->seconds < 0 || duration->seconds > PG_INT32_MAX ||
+		duration->nanos < 0 || duration->nanos > 999999999)
+		return atx_answer(ATX_INVALID, pstrdup("the timeout is not a positive duration"));
+	*timeout = duration->seconds * ATX_TICKS_PER_SEC + duration->nanos / 1000;
+	return ATX_ANSWER_DONE;
+}
+
+/* On a standby there is nothing a writing call could do. */
+static AtxAnswer
+check_writable(const char *function)
+{
+	if (RecoveryInProgress())
+		return atx_answer(ATX_UNAVAILABLE, pstrdup("this server is a standby"));
+	PreventCommandIfReadOnly(function);
+	return ATX_ANSWER_DONE;
+}
+
+static AtxAnswer
+do_open_session(AtxScope *scope, const OpenSessionRequest *request,
+				int64 *session_id)
+{
+	AtxSessionSpec spec = {0};
+	AtxAnswer	answer = check_partition(request->headers);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	answer = timeout_from_wire(request->input ? request->input->timeout : NULL,
+							   &spec.timeout);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	spec.partition_id = (int32) request->headers->partition_id;
+	return atx_open_session(scope, &spec, session_id);
+}
+
+/*
+ * partition_open_session(request bytea) returns bytea
+ */
+Datum
+atomix_partition_open_session(PG_FUNCTION_ARGS)
+{
+	AtxScope	scope;
+	OpenSessionRequest *request;
+	OpenSessionResponse response = ATOMIX__MULTIRAFT__V1__OPEN_SESSION_RESPONSE__INIT;
+	OpenSessionOutput output = ATOMIX__MULTIRAFT__V1__OPEN_SESSION_OUTPUT__INIT;
+	ResponseHeaders headers = ATOMIX__MULTIRAFT__V1__PARTITION_RESPONSE_HEADERS__INIT;
+	AtxAnswer	answer;
+	int64		session_id = 0;
+	bytea	   *result;
+
+	atx_refuse_null(PG_ARGISNULL(0), "request");
+	request = (OpenSessionRequest *)
+		atx_decode_datum(&atomix__multiraft__v1__open_session_request__descriptor,
+						 PG_GETARG_DATUM(0));
+
+	atx_scope_enter(&scope);
+	answer = check_writable("atomix.partition_open_session()");
+	if (answer.outcome == ATX_DONE)
+		answer = do_open_session(&scope, request, &session_id);
+	if (answer.outcome == ATX_DONE)
+	{
+		output.session_id = (uint64) session_id;
+		response.output = &output;
+	}
+	fill_headers(&headers, session_id != 0 ? session_id : atx_index_newest(), answer);
+	response.headers = &headers;
+	MemoryContextSwitchTo(scope.caller_memory);
+	result = atx_encode(&response.base);
+	atx_scope_leave(&scope);
+	PG_RETURN_BYTEA_P(result);
+}
+
+/*
+ * The acknowledgement a keep-alive carries must be sound even where there is
+ * nothing to acknowledge: a client that sends garbage shall hear of it now.
+ */
+static AtxAnswer
+check_acknowledgement(const KeepAliveInput *input)
+{
+	AtxBloom	filter;
+	const char *problem;
+
+	if (input->last_command_sequence_num > (uint64) PG_INT64_MAX)
+		return atx_answer(ATX_INVALID, pstrdup("last_command_sequence_num is out of range"));
+	if (input->pending_commands_filter.len > 0 &&
+		!atx_bloom_parse(input->pending_commands_filter.data,
+						 input->pending_commands_filter.len, &filter, &problem))
+		return atx_answer(ATX_INVALID,
+						  psprintf("pending_commands_filter is malformed: %s", problem));
+	return ATX_ANSWER_DONE;
+}
+
+static AtxAnswer
+do_keep_alive(AtxScope *scope, const KeepAliveRequest *request)
+{
+	KeepAliveInput empty = ATOMIX__MULTIRAFT__V1__KEEP_ALIVE_INPUT__INIT;
+	const KeepAliveInput *input = request->input ? request->input : &empty;
+	AtxAnswer	answer = check_partition(request->headers);
+	int64		session_id;
+	int64		time_left;
+
+	if (answer.outcome == ATX_DONE)
+		answer = check_acknowledgement(input);
+	if (answer.outcome == ATX_DONE)
+		answer = session_id_from_wire(input->session_id, &session_id);
+	if (answer.outcome == ATX_DONE)
+		answer = atx_keep_alive(scope, session_id, &time_left);
+	return answer;
+}
+
+/*
+ * partition_keep_alive(request bytea) returns bytea
+ */
+Datum
+atomix_partition_keep_alive(PG_FUNCTION_ARGS)
+{
+	AtxScope	scope;
+	KeepAliveRequest *request;
+	KeepAliveResponse response = ATOMIX__MULTIRAFT__V1__KEEP_ALIVE_RESPONSE__INIT;
+	KeepAliveOutput output = ATOMIX__MULTIRAFT__V1__KEEP_ALIVE_OUTPUT__INIT;
+	ResponseHeaders headers = ATOMIX__MULTIRAFT__V1__PARTITION_RESPONSE_HEADERS__INIT;
+	AtxAnswer	answer;
+	bytea	   *result;
+
+	atx_refuse_null(PG_ARGISNULL(0), "request");
+	request = (KeepAliveRequest *)
+		atx_decode_datum(&atomix__multiraft__v1__keep_alive_request__descriptor,
+						 PG_GETARG_DATUM(0));
+
+	atx_scope_enter(&scope);
+	answer = check_writable("atomix.partition_keep_alive()");
+	if (answer.outcome == ATX_DONE)
+		answer = do_keep_alive(&scope, request);
+	if (answer.outcome == ATX_DONE)
+		response.output = &output;
+	fill_headers(&headers, atx_index_newest(), answer);
+	response.headers = &headers;
+	MemoryContextSwitchTo(scope.caller_memory);
+	result = atx_encode(&response.base);
+	atx_scope_leave(&scope);
+	PG_RETURN_BYTEA_P(result);
+}
+
+static AtxAnswer
+do_close_session(AtxScope *scope, const CloseSessionRequest *request)
+{
+	AtxAnswer	answer = check_partition(request->headers);
+	int64		session_id;
+	bool		ended;
+
+	if (answer.outcome == ATX_DONE)
+		answer = session_id_from_wire(request->input ? request->input->session_id : 0,
+									  &session_id);
+	if (answer.outcome == ATX_DONE)
+		answer = atx_close_session(scope, session_id, &ended);
+	return answer;
+}
+
+/*
+ * partition_close_session(request bytea) returns bytea
+ */
+Datum
+atomix_partition_close_session(PG_FUNCTION_ARGS)
+{
+	AtxScope	scope;
+	CloseSessionRequest *request;
+	CloseSessionResponse response = ATOMIX__MULTIRAFT__V1__CLOSE_SESSION_RESPONSE__INIT;
+	CloseSessionOutput output = ATOMIX__MULTIRAFT__V1__CLOSE_SESSION_OUTPUT__INIT;
+	ResponseHeaders headers = ATOMIX__MULTIRAFT__V1__PARTITION_RESPONSE_HEADERS__INIT;
+	AtxAnswer	answer;
+	bytea	   *result;
+
+	atx_refuse_null(PG_ARGISNULL(0), "request");
+	request = (CloseSessionRequest *)
+		atx_decode_datum(&atomix__multiraft__v1__close_session_request__descriptor,
+						 PG_GETARG_DATUM(0));
+
+	atx_scope_enter(&scope);
+	answer = check_writable("atomix.partition_close_session()");
+	if (answer.outcome == ATX_DONE)
+		answer = do_close_session(&scope, request);
+	if (answer.outcome == ATX_DONE)
+		response.output = &output;
+	fill_headers(&headers, atx_index_newest(), answer);
+	response.headers = &headers;
+	MemoryContextSwitchTo(scope.caller_memory);
+	result = atx_encode(&response.base);
+	atx_scope_leave(&scope);
+	PG_RETURN_BYTEA_P(result);
+}

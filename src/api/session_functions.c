@@ -1,0 +1,170 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_functions.c
+ *	  The typed session functions: open_session, keep_alive, close_session,
+ *	  end_session.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "base/duration.h"
+#include "base/errors.h"
+#include "commands/sessions.h"
+
+PG_FUNCTION_INFO_V1(atomix_open_session);
+PG_FUNCTION_INFO_V1(atomix_keep_alive);
+PG_FUNCTION_INFO_V1(atomix_close_session);
+PG_FUNCTION_INFO_V1(atomix_end_session);
+
+/* Refuse where the call could not be carried out: ERROR 25006. */
+static void
+require_writable(const char *function)
+{
+	PreventCommandDuringRecovery(function);
+	PreventCommandIfReadOnly(function);
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/*
+ * Labels are a flat object of strings, because the protocol's are a map of
+ * strings; an empty one is stored as no labels.
+ */
+static Jsonb *
+labels_argument(FunctionCallInfo fcinfo, int n)
+{
+	Jsonb	   *labels;
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	atx_refuse_null(PG_ARGISNULL(n), "labels");
+	labels = PG_GETARG_JSONB_P(n);
+	if (!JB_ROOT_IS_OBJECT(labels))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"labels\" must be a JSON object")));
+
+	it = JsonbIteratorInit(&labels->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+		if (token == WJB_VALUE && value.type != jbvString)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"labels\" must contain only strings")));
+	return JB_ROOT_COUNT(labels) == 0 ? NULL : labels;
+}
+
+/* The services to attach: none yet can be. */
+static void
+check_services_argument(FunctionCallInfo fcinfo, int n)
+{
+	Jsonb	   *services;
+
+	atx_refuse_null(PG_ARGISNULL(n), "services");
+	services = PG_GETARG_JSONB_P(n);
+	if (!JB_ROOT_IS_ARRAY(services) || JB_ROOT_IS_SCALAR(services))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"services\" must be a JSON array")));
+	if (JB_ROOT_COUNT(services) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("services are not supported by this version")));
+}
+
+/*
+ * open_session(timeout interval, name text, kind text, labels jsonb,
+ * config bytea, services jsonb, partition_id int) returns bigint
+ */
+Datum
+atomix_open_session(PG_FUNCTION_ARGS)
+{
+	AtxScope	scope;
+	AtxSessionSpec spec;
+	int64		session_id = 0;
+
+	require_writable("atomix.open_session()");
+	spec.timeout = PG_ARGISNULL(0) ? ATX_DEFAULT_TIMEOUT :
+		atx_duration_from_interval(PG_GETARG_INTERVAL_P(0), "timeout");
+	spec.name = text_argument(fcinfo, 1);
+	spec.kind = text_argument(fcinfo, 2);
+	spec.labels = labels_argument(fcinfo, 3);
+	spec.config = PG_ARGISNULL(4) ? NULL : PG_GETARG_BYTEA_PP(4);
+	check_services_argument(fcinfo, 5);
+	atx_refuse_null(PG_ARGISNULL(6), "partition_id");
+	spec.partition_id = PG_GETARG_INT32(6);
+
+	atx_scope_enter(&scope);
+	atx_raise_unless_done(atx_open_session(&scope, &spec, &session_id));
+	atx_scope_leave(&scope);
+	PG_RETURN_INT64(session_id);
+}
+
+/*
+ * keep_alive(session_id bigint) returns interval
+ */
+Datum
+atomix_keep_alive(PG_FUNCTION_ARGS)
+{
+	AtxScope	scope;
+	int64		time_left = 0;
+
+	atx_refuse_null(PG_ARGISNULL(0), "session_id");
+	require_writable("atomix.keep_alive()");
+
+	atx_scope_enter(&scope);
+	atx_raise_unless_done(atx_keep_alive(&scope, PG_GETARG_INT64(0), &time_left));
+	atx_scope_leave(&scope);
+	PG_RETURN_INTERVAL_P(atx_interval_from_ticks(time_left));
+}
+
+/*
+ * close_session(session_id bigint) returns boolean
+ */
+Datum
+atomix_close_session(PG_FUNCTION_ARGS)
+{
+	AtxScope	scope;
+	bool		ended = false;
+
+	atx_refuse_null(PG_ARGISNULL(0), "session_id");
+	require_writable("atomix.close_session()");
+
+	atx_scope_enter(&scope);
+	atx_raise_unless_done(atx_close_session(&scope, PG_GETARG_INT64(0), &ended));
+	atx_scope_leave(&scope);
+	PG_RETURN_BOOL(ended);
+}
+
+/*
+ * end_session(session_id bigint, reason text) returns boolean
+ */
+Datum
+atomix_end_session(PG_FUNCTION_ARGS)
+{
+	AtxScope	scope;
+	bool		ended = false;
+	char	   *reason;
+
+	atx_refuse_null(PG_ARGISNULL(0), "session_id");
+	atx_refuse_null(PG_ARGISNULL(1), "reason");
+	require_writable("atomix.end_session()");
+	reason = text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	atx_scope_enter(&scope);
+	atx_raise_unless_done(atx_end_session(&scope, PG_GETARG_INT64(0), reason, &ended));
+	atx_scope_leave(&scope);
+	PG_RETURN_BOOL(ended);
+}

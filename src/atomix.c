@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * atomix.c
+ *	  Loading of the extension's library.
+ *
+ * The library works without preload, then without shared memory and workers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "base/extension.h"
+#include "base/settings.h"
+#include "base/shmem.h"
+#include "base/transaction.h"
+#include "worker/database_hooks.h"
+#include "worker/launcher.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	atx_settings_init();
+	atx_extension_init();
+	atx_transaction_init();
+
+	/* pg_upgrade moves catalogs under a server that must not act. */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+		return;
+
+	atx_shmem_init();
+	atx_database_hooks_init();
+	atx_launcher_register();
+}

@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * duration.h
+ *	  Spans of time as SQL and the protocol give them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_DURATION_H
+#define ATX_DURATION_H
+
+#include "datatype/timestamp.h"
+
+extern int64 atx_duration_from_interval(const Interval *span, const char *argument);
+extern Interval *atx_interval_from_ticks(int64 ticks);
+extern char *atx_duration_text(int64 ticks);
+
+#endif							/* ATX_DURATION_H */

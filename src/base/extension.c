@@ -1,0 +1,188 @@
+/*-------------------------------------------------------------------------
+ *
+ * extension.c
+ *	  The installed extension in this database: its objects and version.
+ *
+ * The library may be newer or older than the SQL objects: a package is
+ * replaced before ALTER EXTENSION UPDATE runs.  Every entry point goes
+ * through atx_extension(), which refuses to touch tables it was not made for.
+ *
+ * pg_extension has no catalog cache, so the cached answer is dropped when
+ * one of our relations or any function changes; every update script
+ * therefore replaces at least one function.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "atomix.h"
+#include "base/extension.h"
+
+static AtxExtension cached;
+static bool cached_valid = false;
+static Oid	authority_table = InvalidOid;
+static uint64 generation = 0;
+
+static void
+forget(void)
+{
+	cached_valid = false;
+	generation++;
+}
+
+static void
+on_relation_change(Datum arg, Oid relation)
+{
+	if (!OidIsValid(relation) || relation == authority_table ||
+		relation == cached.index_sequence)
+		forget();
+}
+
+static void
+on_function_change(Datum arg, int cacheid, uint32 hashvalue)
+{
+	forget();
+}
+
+/*
+ * Watch for changes of the installed extension; once per process.
+ */
+void
+atx_extension_init(void)
+{
+	CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, on_function_change, (Datum) 0);
+}
+
+/*
+ * Changes whenever what atx_extension() answered may have changed.
+ */
+uint64
+atx_extension_generation(void)
+{
+	return generation;
+}
+
+static void
+read_version(HeapTuple tuple, TupleDesc desc, char *version)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion, desc, &isnull);
+
+	strlcpy(version, isnull ? "" : TextDatumGetCString(value), ATX_VERSION_LEN);
+}
+
+/* Read our row of pg_extension; false if the extension is not installed. */
+static bool
+read_extension(AtxExtension *result)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum(ATX_EXTENSION_NAME));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
+
+		result->oid = form->oid;
+		result->schema = form->extnamespace;
+		read_version(tuple, RelationGetDescr(rel), result->version);
+		result->created_here =
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+static Oid
+relation_owner(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/*
+ * The extension as installed in this database, whatever its version; NULL if
+ * it is not, or only half (while its script runs).
+ */
+const AtxExtension *
+atx_extension_lookup(void)
+{
+	AtxExtension found;
+	uint64		before;
+
+	if (cached_valid)
+		return &cached;
+
+	/* Reading the catalog may itself process invalidations. */
+	before = generation;
+	if (!read_extension(&found))
+		return NULL;
+	authority_table = get_relname_relid("authority", found.schema);
+	found.index_sequence = get_relname_relid("index_seq", found.schema);
+	if (!OidIsValid(authority_table) || !OidIsValid(found.index_sequence))
+		return NULL;
+	found.owner = relation_owner(authority_table);
+
+	cached = found;
+	/* "Created here" ends with the transaction, so it is not kept. */
+	cached_valid = !found.created_here && before == generation;
+	return &cached;
+}
+
+/*
+ * The extension as installed in this database.
+ *
+ * ERROR 55000 if it is not installed, or if its SQL objects are of another
+ * version than this library.
+ */
+const AtxExtension *
+atx_extension(void)
+{
+	const AtxExtension *extension = atx_extension_lookup();
+
+	if (extension == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" is not installed in this database", ATX_EXTENSION_NAME),
+				 errhint("Run CREATE EXTENSION %s.", ATX_EXTENSION_NAME)));
+
+	if (strcmp(extension->version, ATX_LIBRARY_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" and its library are of different versions", ATX_EXTENSION_NAME),
+				 errdetail("The SQL objects are of version %s, the loaded library is of version %s.",
+						   extension->version, ATX_LIBRARY_VERSION),
+				 errhint("Run ALTER EXTENSION %s UPDATE, or restart the server if the library was replaced.",
+						 ATX_EXTENSION_NAME)));
+	return extension;
+}

@@ -1,0 +1,166 @@
+/*-------------------------------------------------------------------------
+ *
+ * message_types.c
+ *	  Every protocol message, by its full name.
+ *
+ * A message that is missing from the table works as part of others but
+ * cannot be named in SQL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/varlena.h"
+
+#include "atomix/headers/headers.pb-c.h"
+#include "atomix/multiraft/v1/events.pb-c.h"
+#include "atomix/multiraft/v1/fsm.pb-c.h"
+#include "atomix/multiraft/v1/headers.pb-c.h"
+#include "atomix/multiraft/v1/partition.pb-c.h"
+#include "atomix/primitive/primitive.pb-c.h"
+#include "atomix/runtime/v1/primitive.pb-c.h"
+#include "atomix/runtime/v1/session.pb-c.h"
+#include "atomix/session/session.pb-c.h"
+#include "base/message_types.h"
+#include "google/protobuf/any.pb-c.h"
+#include "google/protobuf/duration.pb-c.h"
+#include "google/protobuf/timestamp.pb-c.h"
+
+/* Longest name that is compared with ours when none matches. */
+#define MAX_GUESS_LEN	255
+
+const ProtobufCMessageDescriptor *const atx_message_types[] = {
+	&atomix__election__close_session_request__descriptor,
+	&atomix__election__close_session_response__descriptor,
+	&atomix__election__keep_alive_request__descriptor,
+	&atomix__election__keep_alive_response__descriptor,
+	&atomix__election__open_session_request__descriptor,
+	&atomix__election__open_session_response__descriptor,
+	&atomix__headers__request_header__descriptor,
+	&atomix__headers__response_header__descriptor,
+	&atomix__headers__stream_header__descriptor,
+	&atomix__multiraft__v1__close_service_input__descriptor,
+	&atomix__multiraft__v1__close_service_output__descriptor,
+	&atomix__multiraft__v1__close_session_input__descriptor,
+	&atomix__multiraft__v1__close_session_output__descriptor,
+	&atomix__multiraft__v1__close_session_request__descriptor,
+	&atomix__multiraft__v1__close_session_response__descriptor,
+	&atomix__multiraft__v1__command_request_headers__descriptor,
+	&atomix__multiraft__v1__command_response_headers__descriptor,
+	&atomix__multiraft__v1__create_service_input__descriptor,
+	&atomix__multiraft__v1__create_service_output__descriptor,
+	&atomix__multiraft__v1__keep_alive_input__descriptor,
+	&atomix__multiraft__v1__keep_alive_output__descriptor,
+	&atomix__multiraft__v1__keep_alive_request__descriptor,
+	&atomix__multiraft__v1__keep_alive_response__descriptor,
+	&atomix__multiraft__v1__leader_event__descriptor,
+	&atomix__multiraft__v1__leader_updated_event__descriptor,
+	&atomix__multiraft__v1__open_session_input__descriptor,
+	&atomix__multiraft__v1__open_session_output__descriptor,
+	&atomix__multiraft__v1__open_session_request__descriptor,
+	&atomix__multiraft__v1__open_session_response__descriptor,
+	&atomix__multiraft__v1__operation_request_headers__descriptor,
+	&atomix__multiraft__v1__operation_response_headers__descriptor,
+	&atomix__multiraft__v1__partition_event__descriptor,
+	&atomix__multiraft__v1__partition_input__descriptor,
+	&atomix__multiraft__v1__partition_output__descriptor,
+	&atomix__multiraft__v1__partition_request_headers__descriptor,
+	&atomix__multiraft__v1__partition_response_headers__descriptor,
+	&atomix__multiraft__v1__query_request_headers__descriptor,
+	&atomix__multiraft__v1__query_response_headers__descriptor,
+	&atomix__multiraft__v1__service_input__descriptor,
+	&atomix__multiraft__v1__service_output__descriptor,
+	&atomix__multiraft__v1__service_request_headers__descriptor,
+	&atomix__multiraft__v1__service_response_headers__descriptor,
+	&atomix__multiraft__v1__session_input__descriptor,
+	&atomix__multiraft__v1__session_output__descriptor,
+	&atomix__multiraft__v1__session_request_headers__descriptor,
+	&atomix__multiraft__v1__session_response_headers__descriptor,
+	&atomix__multiraft__v1__watch_partition_request__descriptor,
+	&atomix__multiraft__v1__watch_partition_response__descriptor,
+	&atomix__primitive__name__descriptor,
+	&atomix__runtime__v1__get_session_request__descriptor,
+	&atomix__runtime__v1__get_session_response__descriptor,
+	&atomix__runtime__v1__list_sessions_request__descriptor,
+	&atomix__runtime__v1__list_sessions_response__descriptor,
+	&atomix__runtime__v1__primitive_id__descriptor,
+	&atomix__runtime__v1__session__descriptor,
+	&atomix__runtime__v1__session_id__descriptor,
+	&atomix__runtime__v1__session_meta__descriptor,
+	&atomix__runtime__v1__session_spec__descriptor,
+	&atomix__runtime__v1__session_status__descriptor,
+	&google__protobuf__any__descriptor,
+	&google__protobuf__duration__descriptor,
+	&google__protobuf__timestamp__descriptor
+};
+
+const int	atx_message_type_count = lengthof(atx_message_types);
+
+/*
+ * The descriptor of the message with this full name, or NULL.
+ */
+const ProtobufCMessageDescriptor *
+atx_message_type_find(const char *name)
+{
+	for (int i = 0; i < atx_message_type_count; i++)
+	{
+		if (strcmp(atx_message_types[i]->name, name) == 0)
+			return atx_message_types[i];
+	}
+	return NULL;
+}
+
+static int
+edit_distance(const char *a, const char *b)
+{
+	return varstr_levenshtein(a, strlen(a), b, strlen(b), 1, 1, 1, true);
+}
+
+/*
+ * The message whose name, with its package or without, looks most like this
+ * one; NULL if none is at least half alike.
+ */
+static const ProtobufCMessageDescriptor *
+guess(const char *name)
+{
+	const ProtobufCMessageDescriptor *best = NULL;
+	int			best_distance = (int) strlen(name) / 2 + 1;
+
+	if (strlen(name) > MAX_GUESS_LEN)
+		return NULL;
+	for (int i = 0; i < atx_message_type_count; i++)
+	{
+		const ProtobufCMessageDescriptor *type = atx_message_types[i];
+		int			distance = Min(edit_distance(name, type->name),
+								   edit_distance(name, type->short_name));
+
+		if (distance < best_distance)
+		{
+			best = type;
+			best_distance = distance;
+		}
+	}
+	return best;
+}
+
+/*
+ * As atx_message_type_find, but raises 42704 for a name that is not known.
+ */
+const ProtobufCMessageDescriptor *
+atx_message_type_get(const char *name)
+{
+	const ProtobufCMessageDescriptor *type = atx_message_type_find(name);
+	const ProtobufCMessageDescriptor *nearest;
+
+	if (type != NULL)
+		return type;
+
+	nearest = guess(name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("message \"%s\" does not exist", name),
+			 nearest != NULL ?
+			 errhint("Perhaps you meant \"%s\".", nearest->name) :
+			 errhint("Name a message with its package, as in \"%s\".",
+					 atomix__headers__request_header__descriptor.name)));
+}

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * private_lock.h
+ *	  Transaction-scoped locks out of reach of users' advisory functions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_PRIVATE_LOCK_H
+#define ATX_PRIVATE_LOCK_H
+
+#include "storage/lockdefs.h"
+
+/* In the order in which one call takes them; ids within a class ascend. */
+typedef enum AtxLockClass
+{
+	ATX_LOCK_SESSION = 1
+} AtxLockClass;
+
+extern void atx_lock_shared(AtxLockClass class, int64 id);
+extern void atx_lock_exclusive(AtxLockClass class, int64 id);
+extern void atx_unlock_shared(AtxLockClass class, int64 id);
+extern bool atx_try_lock_exclusive(AtxLockClass class, int64 id);
+
+#endif							/* ATX_PRIVATE_LOCK_H */

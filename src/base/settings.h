@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  The settings an administrator can change.
+ *
+ * Times are in milliseconds unless the name says otherwise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_SETTINGS_H
+#define ATX_SETTINGS_H
+
+extern bool atx_enabled;		/* off: a copy that must not act */
+extern bool atx_log_sessions;	/* log every change of a session's state */
+extern int	atx_session_timeout;	/* when the opener names none */
+extern int	atx_min_session_timeout;
+extern int	atx_max_session_timeout;
+extern int	atx_tombstone_retention;	/* seconds an ended session is known */
+extern int	atx_hint_interval;	/* least time between two rounds of hints */
+extern int	atx_max_wait;		/* longest a call waits for others */
+extern int	atx_max_message_size;	/* bytes of one protocol message */
+extern int	atx_worker_limit;	/* databases served by a worker */
+extern char *atx_leader_name;
+extern bool atx_coalesce_renewals;	/* tests and benchmarks turn it off */
+
+extern void atx_settings_init(void);
+
+#endif							/* ATX_SETTINGS_H */

@@ -1,0 +1,183 @@
+/*-------------------------------------------------------------------------
+ *
+ * spi.c
+ *	  Running the extension's own SQL.
+ *
+ * Every statement runs with the latest snapshot, in every isolation level:
+ * sessions, floors and grants are decided by what is true now, under the
+ * locks already taken, not by what was true when the transaction began.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "jit/jit.h"
+#include "nodes/parsenodes.h"
+#include "optimizer/cost.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "base/spi.h"
+
+/*
+ * Start running statements with the rights of the given extension's owner.
+ *
+ * An error in between needs no clean-up: transaction abort restores role,
+ * search path and SPI.
+ */
+void
+atx_scope_enter_as(AtxScope *scope, const AtxExtension *extension)
+{
+	scope->extension = extension;
+	scope->caller_memory = CurrentMemoryContext;
+	GetUserIdAndSecContext(&scope->caller, &scope->caller_context);
+	SetUserIdAndSecContext(extension->owner,
+						   scope->caller_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
+	AtxPinSearchPath(&scope->pin);
+	SPI_connect();
+}
+
+/*
+ * The same for the extension installed in this database; ERROR 55000 if it
+ * is missing or of another version.
+ */
+void
+atx_scope_enter(AtxScope *scope)
+{
+	atx_scope_enter_as(scope, atx_extension());
+}
+
+/*
+ * Return to the caller's rights, search path and memory.
+ */
+void
+atx_scope_leave(AtxScope *scope)
+{
+	SPI_finish();
+	AtxUnpinSearchPath(&scope->pin);
+	SetUserIdAndSecContext(scope->caller, scope->caller_context);
+	MemoryContextSwitchTo(scope->caller_memory);
+}
+
+static void
+prepare(AtxStatement *statement)
+{
+	SPIPlanPtr	plan = SPI_prepare_cursor(statement->sql, statement->nargs,
+										  statement->argtypes,
+										  CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	statement->plan = plan;
+}
+
+/*
+ * Execute a statement; returns the number of rows it processed, whose result
+ * is read by atx_result_*.  nulls as in SPI: NULL, or 'n' for a null.
+ *
+ * The plan is made while tables may be empty and kept while they grow, so it
+ * must use the indexes.  The settings are restored even on error: they are
+ * the user's.  With seqscan discouraged, estimated costs mean nothing, and
+ * they must not start the JIT compiler.
+ */
+uint64
+atx_execute(AtxStatement *statement, const Datum *values, const char *nulls)
+{
+	bool		seqscan = enable_seqscan;
+	bool		jit = jit_enabled;
+	volatile int result = 0;
+
+	if (statement->plan == NULL)
+		prepare(statement);
+
+	PG_TRY();
+	{
+		enable_seqscan = false;
+		jit_enabled = false;
+		result = SPI_execute_snapshot((SPIPlanPtr) statement->plan,
+									  (Datum *) values, nulls,
+									  GetLatestSnapshot(), InvalidSnapshot,
+									  false, true, 0);
+	}
+	PG_FINALLY();
+	{
+		enable_seqscan = seqscan;
+		jit_enabled = jit;
+	}
+	PG_END_TRY();
+
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * The value at a row (from 0) and column (from 1) of the latest result; it
+ * lives until the scope is left.
+ */
+Datum
+atx_result_datum(uint64 row, int column)
+{
+	bool		isnull;
+
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, &isnull);
+}
+
+bool
+atx_result_isnull(uint64 row, int column)
+{
+	bool		isnull;
+
+	(void) SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, &isnull);
+	return isnull;
+}
+
+int64
+atx_result_int64(uint64 row, int column)
+{
+	return DatumGetInt64(atx_result_datum(row, column));
+}
+
+int32
+atx_result_int32(uint64 row, int column)
+{
+	return DatumGetInt32(atx_result_datum(row, column));
+}
+
+Oid
+atx_result_oid(uint64 row, int column)
+{
+	return DatumGetObjectId(atx_result_datum(row, column));
+}
+
+/* A text column as a C string, or NULL if it is null. */
+char *
+atx_result_text(uint64 row, int column)
+{
+	return atx_result_isnull(row, column) ? NULL :
+		TextDatumGetCString(atx_result_datum(row, column));
+}
+
+/*
+ * A bigint[] parameter, palloc'd.
+ */
+Datum
+atx_int64_array(const int64 *values, int count)
+{
+	Datum	   *datums = (Datum *) palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		datums[i] = Int64GetDatum(values[i]);
+	return PointerGetDatum(construct_array(datums, count, INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}

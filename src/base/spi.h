@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * spi.h
+ *	  Running the extension's own SQL: prepare once, keep, execute.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_SPI_H
+#define ATX_SPI_H
+
+#include "base/clock.h"
+#include "base/extension.h"
+#include "compat.h"
+
+#define ATX_MAX_ARGS	16
+
+/*
+ * A statement of a table's file.  The text is a constant; what a user gives
+ * enters only as a parameter.
+ */
+typedef struct AtxStatement
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[ATX_MAX_ARGS];
+	void	   *plan;			/* saved, made at first use */
+} AtxStatement;
+
+/* Between enter and leave the owner's rights and a pinned search path hold. */
+typedef struct AtxScope
+{
+	const AtxExtension *extension;
+	Oid			caller;			/* the role that called us */
+	int			caller_context;
+	AtxSearchPathPin pin;
+	MemoryContext caller_memory;	/* for results that outlive the scope */
+} AtxScope;
+
+extern void atx_scope_enter(AtxScope *scope);
+extern void atx_scope_enter_as(AtxScope *scope, const AtxExtension *extension);
+extern void atx_scope_leave(AtxScope *scope);
+
+extern uint64 atx_execute(AtxStatement *statement, const Datum *values, const char *nulls);
+extern bool atx_result_isnull(uint64 row, int column);
+extern Datum atx_result_datum(uint64 row, int column);
+extern int64 atx_result_int64(uint64 row, int column);
+extern int32 atx_result_int32(uint64 row, int column);
+extern Oid	atx_result_oid(uint64 row, int column);
+extern char *atx_result_text(uint64 row, int column);
+extern Datum atx_int64_array(const int64 *values, int count);
+
+#endif							/* ATX_SPI_H */

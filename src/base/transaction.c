@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.c
+ *	  What the running transaction has done, and what its end shall do.
+ *
+ * COMMIT PREPARED runs no callback of ours, so a transaction that opened,
+ * renewed or ended a session cannot be prepared: nobody would hear of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+
+#include "base/shmem.h"
+#include "base/transaction.h"
+
+/*
+ * Nesting level of the outermost live subtransaction that used a session; 0
+ * if none did, or if all that did were rolled back to a savepoint.
+ */
+static int	session_level = 0;
+static bool wakes_worker = false;
+
+/*
+ * Note that the transaction opened, renewed or ended a session.
+ */
+void
+atx_transaction_used_session(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	session_level = session_level == 0 ? level : Min(session_level, level);
+}
+
+/*
+ * Have the worker look once the transaction has committed.  A change that is
+ * rolled back to a savepoint wakes it for nothing, which does no harm.
+ */
+void
+atx_transaction_wakes_worker(void)
+{
+	wakes_worker = true;
+}
+
+static void
+refuse_prepare(void)
+{
+	if (session_level != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot PREPARE a transaction that has used an atomix session")));
+}
+
+static void
+at_end_of_transaction(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			break;
+		case XACT_EVENT_COMMIT:
+			if (wakes_worker)
+				atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
+			/* FALLTHROUGH */
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			session_level = 0;
+			wakes_worker = false;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
+						 SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (session_level < level)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		session_level = 0;
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		session_level = level - 1;
+}
+
+/*
+ * Register the callbacks; once per process.
+ */
+void
+atx_transaction_init(void)
+{
+	RegisterXactCallback(at_end_of_transaction, NULL);
+	RegisterSubXactCallback(at_end_of_subtransaction, NULL);
+}

@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.h
+ *	  What the running transaction has done, and what its end shall do.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_TRANSACTION_H
+#define ATX_TRANSACTION_H
+
+extern void atx_transaction_init(void);
+extern void atx_transaction_used_session(void);
+extern void atx_transaction_wakes_worker(void);
+
+#endif							/* ATX_TRANSACTION_H */

@@ -1,0 +1,172 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_end.c
+ *	  Ending sessions whose time is over, and telling of every change.
+ *
+ * The worker must never wait for a user's transaction: locks are tried, rows
+ * that are locked are skipped, and what was skipped is met in the next pass.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/duration.h"
+#include "base/private_lock.h"
+#include "base/settings.h"
+#include "commands/hints.h"
+#include "commands/session_end.h"
+#include "tables/session.h"
+
+/* Changes told, or tombstones forgotten, in one transaction. */
+#define STEP_ROWS	1000
+
+/*
+ * Begin a pass over the leases that have come to their check, leaving those
+ * sessions alone that are known to make it fail.
+ */
+void
+atx_expiry_start(AtxExpiry *expiry, const int64 *skip, int nskip)
+{
+	memset(expiry, 0, sizeof(*expiry));
+	expiry->more = true;
+	expiry->skip = skip;
+	expiry->nskip = nskip;
+}
+
+static bool
+is_skipped(const AtxExpiry *expiry, int64 id)
+{
+	for (int i = 0; i < expiry->nskip; i++)
+		if (expiry->skip[i] == id)
+			return true;
+	return false;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Keep those whose lock is free now; it is ours until the transaction ends. */
+static int
+lock_free_ones(const AtxExpiry *expiry, int64 *ids, int count)
+{
+	int			locked = 0;
+
+	qsort(ids, count, sizeof(int64), compare_ids);
+	for (int i = 0; i < count; i++)
+		if (!is_skipped(expiry, ids[i]) &&
+			atx_try_lock_exclusive(ATX_LOCK_SESSION, ids[i]))
+			ids[locked++] = ids[i];
+	return locked;
+}
+
+/* Decide the end of those that are past their deadline, by a fresh clock. */
+static void
+expire(const AtxAuthority *authority, int64 *ids, int count, AtxExpiry *expiry)
+{
+	AtxMoment	moment;
+
+	count = lock_free_ones(expiry, ids, count);
+	if (count == 0)
+		return;
+	moment = atx_moment(authority);
+	expiry->ended = atx_session_expire(&moment, ids, count, &expiry->latest);
+}
+
+static int
+list_length_of(const int64 *ids)
+{
+	int			count = 0;
+
+	while (ids[count] != 0)
+		count++;
+	return count;
+}
+
+/*
+ * One step of a pass: end what is due among the next leases in order of
+ * their check, and raise the check of the others.
+ */
+void
+atx_expire_step(const AtxAuthority *authority, AtxExpiry *expiry)
+{
+	AtxMoment	moment = atx_moment(authority);
+	int64		early[ATX_END_BATCH + 1];
+	int64		due[ATX_END_BATCH + 1];
+	int			ndue = atx_lease_due(&moment, &expiry->from, ATX_END_BATCH,
+									 expiry->candidates, early);
+	int			nearly = list_length_of(early);
+
+	expiry->ended = 0;
+	expiry->postponed = nearly;
+	expiry->latest = 0;
+	expiry->more = ndue + nearly == ATX_END_BATCH;
+	if (nearly > 0)
+		atx_lease_postpone(&moment, early, nearly);
+	memcpy(due, expiry->candidates, sizeof(due));
+	if (ndue > 0)
+		expire(authority, due, ndue, expiry);
+}
+
+/*
+ * End one session if it is due: the way around a batch that failed.
+ */
+void
+atx_expire_one(const AtxAuthority *authority, int64 session_id, AtxExpiry *expiry)
+{
+	int64		ids[] = {session_id};
+
+	expiry->ended = 0;
+	expiry->postponed = 0;
+	expiry->latest = 0;
+	expire(authority, ids, 1, expiry);
+}
+
+/*
+ * Give closing sessions their final state; true if there may be more.
+ */
+bool
+atx_finish_step(void)
+{
+	return atx_session_finish(STEP_ROWS) == STEP_ROWS;
+}
+
+/*
+ * Number committed changes of sessions and tell of them; true if there may
+ * be more.
+ */
+bool
+atx_number_step(void)
+{
+	AtxSessionChange *changes;
+	int			count = atx_session_number(STEP_ROWS, &changes);
+
+	for (int i = 0; i < count; i++)
+	{
+		atx_hint_session_change(&changes[i]);
+		if (atx_log_sessions)
+			ereport(LOG,
+					(errmsg("atomix session " INT64_FORMAT " is %s",
+							changes[i].session_id, changes[i].state),
+					 changes[i].reason ?
+					 errdetail("Reason: %s.", changes[i].reason) : 0));
+	}
+	return count == STEP_ROWS;
+}
+
+/*
+ * Forget sessions that ended long ago; true if there may be more.
+ */
+bool
+atx_forget_step(const AtxAuthority *authority)
+{
+	AtxMoment	moment = atx_moment(authority);
+	int64		retention = atx_tombstone_retention * ATX_TICKS_PER_SEC;
+
+	return atx_session_forget(&moment, retention, STEP_ROWS) >= STEP_ROWS;
+}

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * upkeep.c
+ *	  The worker's whole job, done once, in one transaction.
+ *
+ * What tick() runs for servers without a worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/shmem.h"
+#include "commands/jump.h"
+#include "commands/session_end.h"
+#include "commands/upkeep.h"
+
+static int64
+end_due_sessions(const AtxAuthority *authority)
+{
+	AtxExpiry	expiry;
+	int64		ended = 0;
+
+	atx_expiry_start(&expiry, NULL, 0);
+	while (expiry.more)
+	{
+		atx_expire_step(authority, &expiry);
+		ended += expiry.ended;
+	}
+	return ended;
+}
+
+/*
+ * Take over if that is due, end sessions, tell of changes, forget tombstones;
+ * returns how many sessions were ended.  Needs an open scope, in a
+ * transaction that will end at once: it holds back everybody else's jump.
+ */
+int64
+atx_upkeep(void)
+{
+	const AtxAuthority *authority;
+	int64		ended;
+
+	if (atx_jump_is_due())
+		atx_jump();
+	authority = atx_authority_current();
+
+	ended = end_due_sessions(authority);
+	while (atx_finish_step())
+		;
+	while (atx_number_step())
+		;
+	while (atx_forget_step(authority))
+		;
+
+	/* Beats promise that the next one will come, so only a worker beats. */
+	if (atx_shared == NULL)
+		atx_beat(authority);
+	return ended;
+}

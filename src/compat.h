@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Differences between the PostgreSQL versions atomix builds on.
+ *
+ * The only file that looks at PG_VERSION_NUM.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_COMPAT_H
+#define ATX_COMPAT_H
+
+#include "catalog/namespace.h"
+#include "catalog/pg_database.h"
+#include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+
+#if PG_VERSION_NUM < 150000
+#error "atomix needs PostgreSQL 15 or later"
+#endif
+
+/* A process's place in ProcGlobal->allProcs. */
+#if PG_VERSION_NUM >= 170000
+#define AtxMyProcNumber()	MyProcNumber
+#else
+#define AtxMyProcNumber()	(MyProc->pgprocno)
+#endif
+
+/* Does this process hold the lock in just that mode? */
+#if PG_VERSION_NUM >= 170000
+#define AtxLockHeldByMe(tag, mode)	LockHeldByMe((tag), (mode), false)
+#else
+#define AtxLockHeldByMe(tag, mode)	LockHeldByMe((tag), (mode))
+#endif
+
+/* Does the role own the database? */
+#if PG_VERSION_NUM >= 160000
+#define AtxDatabaseOwner(db, role) \
+	object_ownercheck(DatabaseRelationId, (db), (role))
+#else
+#define AtxDatabaseOwner(db, role)	pg_database_ownercheck((db), (role))
+#endif
+
+/*
+ * Names are looked up in pg_catalog alone until the matching release, or
+ * until the (sub)transaction aborts.
+ */
+typedef struct AtxSearchPathPin
+{
+	int			guc_level;		/* used where the pin is a setting */
+} AtxSearchPathPin;
+
+static inline void
+AtxPinSearchPath(AtxSearchPathPin *pin)
+{
+#if PG_VERSION_NUM >= 170000
+	pin->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+#else
+	OverrideSearchPath path = {
+		.schemas = NIL,
+		.addCatalog = true,
+		.addTemp = false
+	};
+
+	pin->guc_level = 0;
+	PushOverrideSearchPath(&path);
+#endif
+}
+
+static inline void
+AtxUnpinSearchPath(AtxSearchPathPin *pin)
+{
+#if PG_VERSION_NUM >= 170000
+	AtEOXact_GUC(true, pin->guc_level);
+#else
+	(void) pin;
+	PopOverrideSearchPath();
+#endif
+}
+
+/*
+ * Actions of the JSON parser return a result from 16 on; the caller provides
+ * the lexer's storage from 17 on.  The text is UTF-8, escapes are resolved.
+ */
+#if PG_VERSION_NUM >= 160000
+typedef JsonParseErrorType AtxJsonResult;
+
+#define ATX_JSON_GO_ON		JSON_SUCCESS
+#else
+typedef void AtxJsonResult;
+
+#define ATX_JSON_GO_ON
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define AtxMakeJsonLexer(text, len) \
+	makeJsonLexContextCstringLen(NULL, (text), (len), PG_UTF8, true)
+#else
+#define AtxMakeJsonLexer(text, len) \
+	makeJsonLexContextCstringLen((text), (len), PG_UTF8, true)
+#endif
+
+#endif							/* ATX_COMPAT_H */

@@ -1,0 +1,229 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.c
+ *	  Table lease: the durable anchor of each live session's deadline.
+ *
+ * A renewal changes no indexed column, so that it stays a HOT update: the
+ * index is on check_at, a lower bound of the deadline that is raised only
+ * when it is reached.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "base/settings.h"
+#include "base/spi.h"
+#include "tables/lease.h"
+
+static AtxStatement renew = {
+	"UPDATE atomix.lease l SET epoch = $2, renewed_at = $3, served = $4"
+	" WHERE l.session_id = $1"
+	" AND (l.epoch <> $2 OR l.renewed_at < $5"
+	" OR l.renewed_at < $3 - l.timeout / $6)"
+	" AND " ATX_LEASE_USABLE_BY("$7")
+	" RETURNING l.timeout",
+	7, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, OIDOID}
+};
+
+static AtxStatement find = {
+	"SELECT l.timeout FROM atomix.lease l WHERE l.session_id = $1"
+	" AND " ATX_LEASE_USABLE_BY("$2"),
+	2, {INT8OID, OIDOID}
+};
+
+static AtxStatement find_any = {
+	"SELECT 1 FROM atomix.lease LIMIT 1"
+};
+
+static AtxStatement find_due = {
+	"SELECT l.check_epoch, l.check_at, l.session_id, " ATX_LEASE_DEADLINE " < $2"
+	" FROM atomix.lease l"
+	" WHERE (l.check_epoch, l.check_at) <= ($1, $2)"
+	" AND (l.check_epoch, l.check_at, l.session_id) > ($5, $6, $7)"
+	" ORDER BY l.check_epoch, l.check_at, l.session_id LIMIT $8",
+	8, {INT4OID, INT8OID, INT8OID, INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
+};
+
+static AtxStatement postpone = {
+	"UPDATE atomix.lease l SET check_epoch = $1, check_at = " ATX_LEASE_DEADLINE
+	" FROM (SELECT k.session_id FROM atomix.lease k"
+	" WHERE k.session_id = ANY ($5) FOR UPDATE SKIP LOCKED) k"
+	" WHERE l.session_id = k.session_id AND " ATX_LEASE_DEADLINE " >= $2",
+	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
+};
+
+static AtxStatement next_check = {
+	"SELECT l.check_epoch, l.check_at FROM atomix.lease l"
+	" ORDER BY l.check_epoch, l.check_at LIMIT 1"
+};
+
+static AtxStatement correct_future = {
+	"UPDATE atomix.lease l SET renewed_at = $2, served = $3,"
+	" check_at = LEAST(l.check_at, $2)"
+	" WHERE l.epoch = $1 AND l.renewed_at > $2",
+	3, {INT4OID, INT8OID, INT8OID}
+};
+
+/*
+ * How long after its timeout a session is ended at the earliest.  It makes
+ * room for renewals that were not written because one was just before them.
+ */
+int64
+atx_lease_slack(int64 timeout)
+{
+	return timeout / 8;
+}
+
+/*
+ * The tick after which the session may be ended by expiry.
+ *
+ * A renewal of this run of the server counts from when it was made.  One
+ * from before counts from the beginning of grace, for what was left of the
+ * timeout: neither a restart nor a crash loop may kill or prolong unduly.
+ * An anchor may be a quarter of the timeout older than the last renewal.
+ */
+AtxTick
+atx_lease_deadline(const AtxMoment *moment, int32 epoch, AtxTick renewed_at,
+				   int64 served, int64 timeout)
+{
+	int64		remaining;
+
+	if (epoch == moment->epoch && renewed_at >= moment->grace_from)
+		return renewed_at + timeout + atx_lease_slack(timeout);
+
+	remaining = timeout / 4 * 5 - (moment->grace_served - served);
+	remaining = Min(timeout, Max(0, remaining));
+	return moment->grace_from + remaining + atx_lease_slack(timeout);
+}
+
+/*
+ * Renew a lease at the moment, and tell its timeout; false if there is none
+ * that the role may use.  The caller holds the session's lock.
+ *
+ * A lease renewed less than an eighth of its timeout ago is left as it is:
+ * the slack makes up for it.
+ */
+bool
+atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
+				int64 *timeout)
+{
+	Datum		values[] = {
+		Int64GetDatum(session_id),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->served),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(atx_coalesce_renewals ? 8 : PG_INT64_MAX),
+		ObjectIdGetDatum(role)
+	};
+	Datum		key[] = {Int64GetDatum(session_id), ObjectIdGetDatum(role)};
+
+	if (atx_execute(&renew, values, NULL) == 0 &&
+		atx_execute(&find, key, NULL) == 0)
+		return false;
+
+	*timeout = atx_result_int64(0, 1);
+	return true;
+}
+
+/*
+ * Does any session live?
+ */
+bool
+atx_lease_any(void)
+{
+	return atx_execute(&find_any, NULL, NULL) > 0;
+}
+
+/*
+ * Sort up to limit leases that have come to their check into those past
+ * their deadline (due) and those whose bound is to be raised (early).
+ *
+ * Starts after *from and moves it on, so that one pass meets each lease
+ * once even if some cannot be ended.  Returns how many were due; the number
+ * of early ones is told by zero as their end.  Both arrays hold limit + 1.
+ */
+int
+atx_lease_due(const AtxMoment *moment, AtxLeasePosition *from, int limit,
+			  int64 *due, int64 *early)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(moment->grace_served),
+		Int32GetDatum(from->check_epoch),
+		Int64GetDatum(from->check_at),
+		Int64GetDatum(from->session_id),
+		Int64GetDatum(limit)
+	};
+	uint64		found = atx_execute(&find_due, values, NULL);
+	int			ndue = 0;
+	int			nearly = 0;
+
+	for (uint64 i = 0; i < found; i++)
+	{
+		from->check_epoch = atx_result_int32(i, 1);
+		from->check_at = atx_result_int64(i, 2);
+		from->session_id = atx_result_int64(i, 3);
+		if (DatumGetBool(atx_result_datum(i, 4)))
+			due[ndue++] = from->session_id;
+		else
+			early[nearly++] = from->session_id;
+	}
+	due[ndue] = 0;
+	early[nearly] = 0;
+	return ndue;
+}
+
+/*
+ * Raise the check of leases that turned out not to be due.  One that is
+ * being renewed just now is met again in the next pass.
+ */
+void
+atx_lease_postpone(const AtxMoment *moment, const int64 *ids, int count)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(moment->grace_served),
+		atx_int64_array(ids, count)
+	};
+
+	(void) atx_execute(&postpone, values, NULL);
+}
+
+/*
+ * The tick of the earliest check; false if no session lives.
+ */
+bool
+atx_lease_next_check(const AtxMoment *moment, AtxTick *check_at)
+{
+	if (atx_execute(&next_check, NULL, NULL) == 0)
+		return false;
+	/* One that was set on an earlier clock is overdue. */
+	*check_at = atx_result_int32(0, 1) < moment->epoch ? moment->now :
+		atx_result_int64(0, 2);
+	return true;
+}
+
+/*
+ * Let renewals from the future count as made now.  That happens only when
+ * the clock of a virtual machine, or of a test, was set back.
+ */
+void
+atx_lease_correct_future(const AtxMoment *moment)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->served)
+	};
+
+	(void) atx_execute(&correct_future, values, NULL);
+}

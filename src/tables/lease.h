@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * lease.h
+ *	  Leases: until when a session lives.
+ *
+ * A lease exists as long as its session has not been ended.  All functions
+ * need an open scope (base/spi.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_LEASE_H
+#define ATX_LEASE_H
+
+#include "tables/authority.h"
+
+/* A place in the order in which leases come due. */
+typedef struct AtxLeasePosition
+{
+	int32		check_epoch;
+	AtxTick		check_at;
+	int64		session_id;
+} AtxLeasePosition;
+
+/*
+ * The deadline in SQL, for a lease called l; $1 to $4 are the epoch, now,
+ * grace_from and grace_served of a moment.  atx_lease_deadline is its twin.
+ */
+#define ATX_LEASE_DEADLINE \
+	"(CASE WHEN l.epoch = $1 AND l.renewed_at >= $3" \
+	" THEN l.renewed_at + l.timeout" \
+	" ELSE $3 + LEAST(l.timeout, GREATEST(0," \
+	" l.timeout / 4 * 5 - ($4 - l.served))) END + l.timeout / 8)"
+
+/* In place of a role: whoever the owner is. */
+#define ATX_ANY_ROLE	InvalidOid
+
+/* May the role in that parameter use lease l?  A condition in SQL. */
+#define ATX_LEASE_USABLE_BY(role) \
+	"(l.owner = " role " OR " role " = 0" \
+	" OR pg_catalog.pg_has_role(" role ", l.owner, 'USAGE'))"
+
+extern int64 atx_lease_slack(int64 timeout);
+extern AtxTick atx_lease_deadline(const AtxMoment *moment, int32 epoch,
+								  AtxTick renewed_at, int64 served, int64 timeout);
+
+extern bool atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
+							int64 *timeout);
+extern bool atx_lease_any(void);
+extern int	atx_lease_due(const AtxMoment *moment, AtxLeasePosition *from,
+						  int limit, int64 *due, int64 *early);
+extern void atx_lease_postpone(const AtxMoment *moment, const int64 *ids, int count);
+extern bool atx_lease_next_check(const AtxMoment *moment, AtxTick *check_at);
+extern void atx_lease_correct_future(const AtxMoment *moment);
+
+#endif							/* ATX_LEASE_H */

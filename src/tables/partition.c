@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition.c
+ *	  Tables partition and partition_term.
+ *
+ * The term rises only when the database is served under another identity: a
+ * promotion, a restore, a copy.  A restart keeps it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "catalog/pg_type.h"
+#include "postmaster/postmaster.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "atomix.h"
+#include "base/settings.h"
+#include "base/spi.h"
+#include "tables/partition.h"
+
+static AtxStatement find_partition = {
+	"SELECT 1 FROM atomix.partition WHERE partition_id = $1",
+	1, {INT4OID}
+};
+
+static AtxStatement create_partition = {
+	"WITH p AS (INSERT INTO atomix.partition (partition_id, term, leader)"
+	" VALUES ($1, 1, $2) ON CONFLICT DO NOTHING"
+	" RETURNING partition_id, term, leader, since)"
+	" INSERT INTO atomix.partition_term (partition_id, term, leader, since)"
+	" SELECT partition_id, term, leader, since FROM p",
+	2, {INT4OID, TEXTOID}
+};
+
+static AtxStatement raise_terms = {
+	"WITH p AS (UPDATE atomix.partition SET term = term + 1, leader = $1,"
+	" since = pg_catalog.clock_timestamp()"
+	" RETURNING partition_id, term, leader, since)"
+	" INSERT INTO atomix.partition_term (partition_id, term, leader, since)"
+	" SELECT partition_id, term, leader, since FROM p",
+	1, {TEXTOID}
+};
+
+/* The name under which this server leads, palloc'd. */
+static char *
+leader_name(void)
+{
+	char		host[256];
+
+	if (atx_leader_name != NULL && atx_leader_name[0] != '\0')
+		return pstrdup(atx_leader_name);
+	if (cluster_name[0] != '\0')
+		return pstrdup(cluster_name);
+	if (gethostname(host, sizeof(host)) != 0)
+		strlcpy(host, "localhost", sizeof(host));
+	host[sizeof(host) - 1] = '\0';
+	return psprintf("%s:%d", host, PostPortNumber);
+}
+
+/*
+ * Is it a partition of this installation?
+ */
+bool
+atx_partition_exists(int64 partition_id)
+{
+	Datum		values[1];
+
+	/* The one that every installation has is worth no query. */
+	if (partition_id == ATX_DEFAULT_PARTITION)
+		return true;
+	if (partition_id < 1 || partition_id > PG_INT32_MAX)
+		return false;
+	values[0] = Int32GetDatum((int32) partition_id);
+	return atx_execute(&find_partition, values, NULL) > 0;
+}
+
+/*
+ * Create the first partition, in its first term, if it does not exist.
+ */
+void
+atx_partition_ensure(void)
+{
+	Datum		values[] = {
+		Int32GetDatum(ATX_DEFAULT_PARTITION),
+		CStringGetTextDatum(leader_name())
+	};
+
+	(void) atx_execute(&create_partition, values, NULL);
+}
+
+/*
+ * Begin a new term of every partition, led by this server.
+ */
+void
+atx_partition_new_term(void)
+{
+	Datum		values[] = {CStringGetTextDatum(leader_name())};
+
+	(void) atx_execute(&raise_terms, values, NULL);
+}

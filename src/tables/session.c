@@ -1,0 +1,324 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *	  Table session: who opened each session, and what became of it.
+ *
+ * A row with version null has changed since the worker last numbered it.
+ * Every statement that changes state sets it to null; only the numbering,
+ * which sees committed rows alone, gives it a value again.
+ *
+ * A session lives as long as it has a lease, and whoever ends it deletes the
+ * lease in the same statement: two enders cannot both succeed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "base/spi.h"
+#include "tables/lease.h"
+#include "tables/session.h"
+
+static AtxStatement insert_session = {
+	"WITH s AS (INSERT INTO atomix.session (session_id, partition_id, owner,"
+	" application_name, client_addr, name, kind, labels, config, timeout,"
+	" state, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
+	" 'opened', $11))"
+	" INSERT INTO atomix.lease (session_id, owner, timeout, epoch, renewed_at,"
+	" served, check_epoch, check_at)"
+	" VALUES ($1, $3, $10, $12, $13, $14, $12, $15)",
+	15, {INT8OID, INT4OID, OIDOID, TEXTOID, INETOID, TEXTOID, TEXTOID, JSONBOID,
+	BYTEAOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID, INT8OID}
+};
+
+static AtxStatement close_session = {
+	"WITH gone AS (DELETE FROM atomix.lease l WHERE l.session_id = $1"
+	" AND " ATX_LEASE_USABLE_BY("$7")
+	" RETURNING l.ack_floor)"
+	" UPDATE atomix.session s SET state = 'closed', cause = $2, reason = $3,"
+	" ended_at = $4, ended_epoch = $5, ended_tick = $6,"
+	" ack_floor = gone.ack_floor, version = NULL"
+	" FROM gone WHERE s.session_id = $1",
+	7, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, OIDOID}
+};
+
+static AtxStatement find_session = {
+	"SELECT s.owner::pg_catalog.oid, s.ended_at IS NULL, s.cause"
+	" FROM atomix.session s WHERE s.session_id = $1",
+	1, {INT8OID}
+};
+
+/*
+ * $1 to $4 as in ATX_LEASE_DEADLINE, $5 the candidates.  The condition is
+ * evaluated on the newest version of each row.
+ */
+static AtxStatement expire_sessions = {
+	"WITH gone AS (DELETE FROM atomix.lease l WHERE l.session_id = ANY ($5)"
+	" AND " ATX_LEASE_DEADLINE " < $2"
+	" RETURNING l.session_id, l.ack_floor, $2 - " ATX_LEASE_DEADLINE " AS late)"
+	" UPDATE atomix.session s SET state = 'closing', cause = 'expired',"
+	" reason = 'expired', ended_at = $6, ended_epoch = $1, ended_tick = $2,"
+	" ack_floor = gone.ack_floor, version = NULL"
+	" FROM gone WHERE s.session_id = gone.session_id RETURNING gone.late",
+	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+};
+
+static AtxStatement finish_sessions = {
+	"UPDATE atomix.session s SET version = NULL,"
+	" state = CASE s.cause WHEN 'expired' THEN 'expired' ELSE 'closed' END"
+	" FROM (SELECT k.session_id FROM atomix.session k WHERE k.state = 'closing'"
+	" ORDER BY k.session_id LIMIT $1 FOR UPDATE SKIP LOCKED) k"
+	" WHERE s.session_id = k.session_id AND s.state = 'closing'",
+	1, {INT8OID}
+};
+
+static AtxStatement find_unnumbered = {
+	"SELECT session_id FROM atomix.session WHERE version IS NULL"
+	" ORDER BY session_id LIMIT $1 FOR UPDATE SKIP LOCKED",
+	1, {INT8OID}
+};
+
+static AtxStatement number_sessions = {
+	"UPDATE atomix.session s SET version = $2 + k.n"
+	" FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (session_id, n)"
+	" WHERE s.session_id = k.session_id"
+	" RETURNING s.session_id, s.version, s.state, s.reason",
+	2, {INT8ARRAYOID, INT8OID}
+};
+
+static AtxStatement forget_sessions = {
+	"DELETE FROM atomix.session s USING (SELECT k.session_id"
+	" FROM atomix.session k WHERE k.ended_tick IS NOT NULL"
+	" AND k.ended_epoch = $1 AND k.ended_tick <= $2"
+	" ORDER BY k.ended_tick LIMIT $3 FOR UPDATE SKIP LOCKED) k"
+	" WHERE s.session_id = k.session_id AND s.version IS NOT NULL",
+	3, {INT4OID, INT8OID, INT8OID}
+};
+
+static AtxStatement restamp_tombstones = {
+	"UPDATE atomix.session s SET ended_epoch = $1, ended_tick = $2"
+	" FROM (SELECT k.session_id FROM atomix.session k"
+	" WHERE k.ended_tick IS NOT NULL AND k.ended_epoch < $1"
+	" LIMIT $3 FOR UPDATE SKIP LOCKED) k WHERE s.session_id = k.session_id",
+	3, {INT4OID, INT8OID, INT8OID}
+};
+
+static AtxStatement next_tombstone = {
+	"SELECT k.ended_epoch, k.ended_tick FROM atomix.session k"
+	" WHERE k.ended_tick IS NOT NULL ORDER BY k.ended_epoch, k.ended_tick LIMIT 1"
+};
+
+/*
+ * The peer's address as the view shows it; false on a local socket.  It
+ * cannot change within a connection and is costly to make.
+ */
+static bool
+client_address(Datum *address)
+{
+	static bool known = false;
+	static bool isnull;
+	static Datum value;
+
+	if (!known)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+		LOCAL_FCINFO(fcinfo, 0);
+
+		InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+		value = MyProcPort == NULL ? (Datum) 0 : inet_client_addr(fcinfo);
+		isnull = MyProcPort == NULL || fcinfo->isnull;
+		known = true;
+		MemoryContextSwitchTo(old);
+	}
+	*address = value;
+	return !isnull;
+}
+
+static Datum
+text_or_null(const char *value, char *null)
+{
+	*null = value == NULL ? 'n' : ' ';
+	return value == NULL ? (Datum) 0 : CStringGetTextDatum(value);
+}
+
+/*
+ * Insert a session that is open as of the moment, with its lease.
+ */
+void
+atx_session_insert(int64 session_id, const AtxSessionSpec *spec, Oid owner,
+				   const AtxMoment *moment)
+{
+	Datum		values[15];
+	char		nulls[15];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(session_id);
+	values[1] = Int32GetDatum(spec->partition_id);
+	values[2] = ObjectIdGetDatum(owner);
+	values[3] = CStringGetTextDatum(application_name ? application_name : "");
+	nulls[4] = client_address(&values[4]) ? ' ' : 'n';
+	values[5] = text_or_null(spec->name, &nulls[5]);
+	values[6] = text_or_null(spec->kind, &nulls[6]);
+	values[7] = PointerGetDatum(spec->labels);
+	nulls[7] = spec->labels == NULL ? 'n' : ' ';
+	values[8] = PointerGetDatum(spec->config);
+	nulls[8] = spec->config == NULL ? 'n' : ' ';
+	values[9] = Int64GetDatum(spec->timeout);
+	values[10] = TimestampTzGetDatum(atx_wall_now());
+	values[11] = Int32GetDatum(moment->epoch);
+	values[12] = Int64GetDatum(moment->now);
+	values[13] = Int64GetDatum(moment->served);
+	values[14] = Int64GetDatum(atx_lease_deadline(moment, moment->epoch, moment->now,
+												  moment->served, spec->timeout));
+	(void) atx_execute(&insert_session, values, nulls);
+}
+
+/*
+ * End a live session at once; false if it has no lease (any more) that the
+ * role may use.  The caller holds the session's lock exclusive.
+ */
+bool
+atx_session_close(int64 session_id, const char *cause, const char *reason,
+				  const AtxMoment *moment, Oid role)
+{
+	Datum		values[] = {
+		Int64GetDatum(session_id),
+		CStringGetTextDatum(cause),
+		CStringGetTextDatum(reason),
+		TimestampTzGetDatum(atx_wall_now()),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		ObjectIdGetDatum(role)
+	};
+
+	return atx_execute(&close_session, values, NULL) > 0;
+}
+
+/*
+ * What a session is, and whose: done while it lives, else why it does not.
+ */
+AtxOutcome
+atx_session_outcome(int64 session_id, Oid *owner)
+{
+	Datum		values[] = {Int64GetDatum(session_id)};
+
+	*owner = InvalidOid;
+	if (atx_execute(&find_session, values, NULL) == 0)
+		return ATX_SESSION_UNKNOWN;
+	*owner = atx_result_oid(0, 1);
+	if (DatumGetBool(atx_result_datum(0, 2)))
+		return ATX_DONE;
+	return strcmp(atx_result_text(0, 3), "expired") == 0 ?
+		ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
+}
+
+/*
+ * Decide the end of those of the sessions that are past their deadline now:
+ * their leases go and their state is closing.  Returns how many, and in
+ * *latest by how many ticks the latest came after its deadline.
+ */
+int
+atx_session_expire(const AtxMoment *moment, const int64 *ids, int count,
+				   int64 *latest)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(moment->grace_served),
+		atx_int64_array(ids, count),
+		TimestampTzGetDatum(atx_wall_now())
+	};
+	uint64		ended = atx_execute(&expire_sessions, values, NULL);
+
+	for (uint64 i = 0; i < ended; i++)
+		*latest = Max(*latest, atx_result_int64(i, 1));
+	return (int) ended;
+}
+
+/*
+ * Give up to limit closing sessions their final state; returns how many.
+ */
+int
+atx_session_finish(int limit)
+{
+	Datum		values[] = {Int64GetDatum(limit)};
+
+	return (int) atx_execute(&finish_sessions, values, NULL);
+}
+
+/*
+ * Number up to limit committed changes; returns how many, with the changes
+ * in the caller's memory context.  Only the worker and tick() call it.
+ */
+int
+atx_session_number(int limit, AtxSessionChange **changes)
+{
+	Datum		limits[] = {Int64GetDatum(limit)};
+	int			count = (int) atx_execute(&find_unnumbered, limits, NULL);
+	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
+	Datum		values[2];
+
+	for (int i = 0; i < count; i++)
+		ids[i] = atx_result_int64(i, 1);
+	if (count == 0)
+		return 0;
+
+	values[0] = atx_int64_array(ids, count);
+	values[1] = Int64GetDatum(atx_session_versions_take(count));
+	count = (int) atx_execute(&number_sessions, values, NULL);
+
+	*changes = palloc(sizeof(AtxSessionChange) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		(*changes)[i].session_id = atx_result_int64(i, 1);
+		(*changes)[i].version = atx_result_int64(i, 2);
+		(*changes)[i].state = atx_result_text(i, 3);
+		(*changes)[i].reason = atx_result_text(i, 4);
+	}
+	return count;
+}
+
+/*
+ * Forget up to limit sessions that ended longer than retention (ticks) ago;
+ * returns how many rows it touched.
+ *
+ * Those that ended on an earlier clock are kept for a full retention on
+ * this one.
+ */
+int
+atx_session_forget(const AtxMoment *moment, int64 retention, int limit)
+{
+	Datum		forget[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now - retention),
+		Int64GetDatum(limit)
+	};
+	Datum		restamp[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(limit)
+	};
+
+	return (int) (atx_execute(&forget_sessions, forget, NULL) +
+				  atx_execute(&restamp_tombstones, restamp, NULL));
+}
+
+/*
+ * When the next ended session is to be forgotten; false if there is none.
+ */
+bool
+atx_session_next_forget(const AtxMoment *moment, int64 retention, AtxTick *at)
+{
+	if (atx_execute(&next_tombstone, NULL, NULL) == 0)
+		return false;
+	*at = atx_result_int32(0, 1) < moment->epoch ? moment->now :
+		atx_result_int64(0, 2) + retention;
+	return true;
+}

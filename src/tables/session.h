@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *	  Sessions: who opened them, and what became of them.
+ *
+ * All functions need an open scope (base/spi.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_SESSION_H
+#define ATX_SESSION_H
+
+#include "utils/jsonb.h"
+
+#include "base/errors.h"
+#include "tables/authority.h"
+
+/* What the opener says of a session; pointers may be NULL. */
+typedef struct AtxSessionSpec
+{
+	int64		timeout;		/* ticks */
+	int32		partition_id;
+	char	   *name;
+	char	   *kind;
+	Jsonb	   *labels;
+	bytea	   *config;
+} AtxSessionSpec;
+
+/* A change of a session's state that has got its version. */
+typedef struct AtxSessionChange
+{
+	int64		session_id;
+	int64		version;
+	char	   *state;
+	char	   *reason;			/* NULL while it lives */
+} AtxSessionChange;
+
+extern void atx_session_insert(int64 session_id, const AtxSessionSpec *spec,
+							   Oid owner, const AtxMoment *moment);
+extern bool atx_session_close(int64 session_id, const char *cause, const char *reason,
+							  const AtxMoment *moment, Oid role);
+extern AtxOutcome atx_session_outcome(int64 session_id, Oid *owner);
+
+extern int	atx_session_expire(const AtxMoment *moment, const int64 *ids, int count,
+							   int64 *latest);
+extern int	atx_session_finish(int limit);
+extern int	atx_session_number(int limit, AtxSessionChange **changes);
+extern int	atx_session_forget(const AtxMoment *moment, int64 retention, int limit);
+extern bool atx_session_next_forget(const AtxMoment *moment, int64 retention,
+									AtxTick *at);
+
+#endif							/* ATX_SESSION_H */

@@ -1,0 +1,618 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The process that serves one database: it ends sessions on time and
+ *	  tells of every change.
+ *
+ * Correctness never depends on it.  Rules: no snapshot and no transaction
+ * while it waits; each step is a short transaction of its own; it waits for
+ * no user's lock; an error is reported and the next cycle begins anew.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "replication/syncrep.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "atomix.h"
+#include "base/duration.h"
+#include "base/settings.h"
+#include "base/shmem.h"
+#include "base/spi.h"
+#include "commands/jump.h"
+#include "commands/session_end.h"
+#include "tables/session.h"
+#include "worker/lifecycle.h"
+
+/* Longest sleep: a safety net, not the way anything is noticed. */
+#define IDLE_WAIT_MS		60000
+#define AFTER_ERROR_MS		1000
+#define RETRY_BUSY_MS		100
+
+/* Sessions whose end raised an error, and for how long they are passed over. */
+#define MAX_POISONED		64
+#define POISONED_FOR		(60 * ATX_TICKS_PER_SEC)
+
+PGDLLEXPORT void atomix_worker_main(Datum arg);
+PGDLLEXPORT void atomix_jump_main(Datum arg);
+
+/* How a step came out. */
+typedef enum RunResult
+{
+	RUN_DONE,
+	RUN_FAILED,					/* reported, undone */
+	RUN_ABSENT,					/* the extension is not in this database */
+	RUN_BUSY					/* somebody is changing our tables */
+} RunResult;
+
+/* What one look at the tables found. */
+typedef struct Look
+{
+	bool		idle;			/* disabled, of another version, or unused */
+	bool		jumped;
+	AtxAuthority authority;		/* valid unless idle, as is what follows */
+	AtxTick		next_check;		/* 0: no session lives */
+	AtxTick		next_forget;	/* 0: nothing to forget */
+} Look;
+
+/* One pass over what is due. */
+typedef struct Pass
+{
+	const AtxAuthority *authority;
+	AtxExpiry	expiry;
+	int64		one;			/* the session to end alone */
+	int			ended;
+	int			seen;
+	int64		latest;
+} Pass;
+
+typedef void (*Step) (void *state);
+
+static AtxSlot *my_slot;
+static bool wanted = true;		/* shall another worker follow this one? */
+static AtxTick last_beat = 0;
+static AtxTick last_told = 0;
+static bool finish_pending = true;
+static bool tell_pending = true;
+static int64 poisoned[MAX_POISONED];
+static int	npoisoned = 0;
+static AtxTick poisoned_until = 0;
+
+static const char *const our_tables[] = {
+	"authority", "clock_epoch", "partition", "partition_term", "session", "lease"
+};
+
+static void
+leave(int code, Datum arg)
+{
+	atx_worker_leave(my_slot, wanted);
+}
+
+/*
+ * Lock what the step works on without waiting; false if somebody is changing
+ * or dropping it.  In a fixed order, and before anything else is locked, so
+ * that DROP EXTENSION can neither deadlock with us nor wait long.
+ */
+static bool
+lock_tables(Oid schema)
+{
+	for (int i = 0; i < lengthof(our_tables); i++)
+	{
+		Oid			relation = get_relname_relid(our_tables[i], schema);
+
+		if (!OidIsValid(relation) ||
+			!ConditionalLockRelationOid(relation, RowExclusiveLock))
+			return false;
+	}
+	return true;
+}
+
+/* Report an error of a step, in the log and in the view, and go on. */
+static void
+recover_from_error(MemoryContext context)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	EmitErrorReport();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	atx_worker_note_error(my_slot, error->message);
+	FreeErrorData(error);
+	RESUME_INTERRUPTS();
+}
+
+static RunResult
+run_in_transaction(Step step, void *state)
+{
+	const AtxExtension *extension;
+	RunResult	result = RUN_ABSENT;
+	AtxScope	scope;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	extension = atx_extension_lookup();
+	if (extension != NULL)
+	{
+		result = RUN_BUSY;
+		if (lock_tables(extension->schema))
+		{
+			atx_scope_enter_as(&scope, extension);
+			step(state);
+			atx_scope_leave(&scope);
+			result = RUN_DONE;
+		}
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return result;
+}
+
+/*
+ * Run a step in a transaction of its own.
+ */
+static RunResult
+run(Step step, void *state, const char *activity)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile RunResult result = RUN_FAILED;
+
+	pgstat_report_activity(STATE_RUNNING, activity);
+	PG_TRY();
+	{
+		result = run_in_transaction(step, state);
+	}
+	PG_CATCH();
+	{
+		recover_from_error(context);
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return result;
+}
+
+/*
+ * Beats alone need not be on disk at once: what a crash loses of them is
+ * less than the grace it brings.  A standby that must confirm them makes
+ * them a proof that this primary is not cut off.
+ */
+static void
+beat(const AtxAuthority *authority, bool alone)
+{
+	if (alone && (SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0'))
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	atx_beat(authority);
+	last_beat = atx_now();
+}
+
+/* When sessions need us next, and a beat if one is due while any live. */
+static void
+look_at_sessions(Look *look)
+{
+	AtxMoment	moment = atx_moment(&look->authority);
+	int64		retention = atx_tombstone_retention * ATX_TICKS_PER_SEC;
+
+	if (!atx_session_next_forget(&moment, retention, &look->next_forget))
+		look->next_forget = 0;
+
+	if (!atx_lease_next_check(&moment, &look->next_check))
+	{
+		look->next_check = 0;
+		last_beat = 0;
+		atx_beat_stop();
+	}
+	else if (last_beat == 0 || moment.now - last_beat >= atx_beat_interval())
+		beat(&look->authority, !look->jumped);
+}
+
+/*
+ * Take over the database if that is due; false if there is no need yet.
+ *
+ * One in which nothing was ever opened is left untouched until somebody asks:
+ * a restore may be about to fill our tables.
+ */
+static bool
+take_over_if_due(Look *look)
+{
+	AtxAuthority row;
+
+	if (!atx_jump_is_due())
+		return true;
+	if (pg_atomic_read_u32(&my_slot->jump_wanted) == 0 && !atx_authority_read(&row))
+		return false;
+	atx_jump();
+	look->jumped = true;
+	return true;
+}
+
+/* Prove that we are to serve, take over if nobody has, and see what is next. */
+static void
+look_step(void *state)
+{
+	Look	   *look = (Look *) state;
+	const AtxExtension *extension = atx_extension_lookup();
+
+	strlcpy(my_slot->sql_version, extension->version, sizeof(my_slot->sql_version));
+	look->idle = true;
+	if (strcmp(extension->version, ATX_LIBRARY_VERSION) != 0 ||
+		!atx_enabled || RecoveryInProgress())
+		return;
+	if (!take_over_if_due(look))
+		return;
+
+	look->idle = false;
+	look->authority = *atx_authority_current();
+	look_at_sessions(look);
+}
+
+static void
+expire_step(void *state)
+{
+	Pass	   *pass = (Pass *) state;
+
+	atx_expire_step(pass->authority, &pass->expiry);
+}
+
+static void
+expire_one_step(void *state)
+{
+	Pass	   *pass = (Pass *) state;
+
+	atx_expire_one(pass->authority, pass->one, &pass->expiry);
+}
+
+static void
+count_ended(Pass *pass)
+{
+	pass->ended += pass->expiry.ended;
+	pass->latest = Max(pass->latest, pass->expiry.latest);
+}
+
+/*
+ * A batch failed: end its sessions one by one, and pass over those that fail
+ * alone, so that one bad row delays nobody else.
+ */
+static void
+expire_one_by_one(Pass *pass)
+{
+	const int64 *id = pass->expiry.candidates;
+
+	for (; *id != 0; id++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pass->one = *id;
+		if (run(expire_one_step, pass, "ending one session") == RUN_DONE)
+			count_ended(pass);
+		else if (npoisoned < MAX_POISONED)
+		{
+			poisoned[npoisoned++] = *id;
+			pass->expiry.nskip = npoisoned;
+			poisoned_until = atx_now() + POISONED_FOR;
+			ereport(WARNING,
+					(errmsg("could not end atomix session " INT64_FORMAT, *id),
+					 errdetail("It is tried again in a minute; others are not affected.")));
+		}
+	}
+}
+
+/* End every session that is due and can be locked. */
+static void
+expire_due(const AtxAuthority *authority, Pass *pass)
+{
+	memset(pass, 0, sizeof(*pass));
+	pass->authority = authority;
+	if (atx_now() >= poisoned_until)
+		npoisoned = 0;
+
+	atx_expiry_start(&pass->expiry, poisoned, npoisoned);
+	while (pass->expiry.more)
+	{
+		RunResult	result;
+
+		CHECK_FOR_INTERRUPTS();
+		result = run(expire_step, pass, "ending sessions");
+		if (result == RUN_FAILED)
+			expire_one_by_one(pass);
+		else if (result == RUN_DONE)
+			count_ended(pass);
+		else
+			break;
+		pass->seen += pass->expiry.ended + pass->expiry.postponed;
+	}
+
+	if (pass->ended > 0)
+		ereport(LOG,
+				(errmsg("atomix ended %d expired sessions", pass->ended),
+				 errdetail("The latest of them came %.3f ms after its deadline.",
+						   (double) pass->latest / ATX_TICKS_PER_MS)));
+}
+
+static void
+finish_step(void *state)
+{
+	*(bool *) state = atx_finish_step();
+}
+
+static void
+number_step(void *state)
+{
+	*(bool *) state = atx_number_step();
+}
+
+static void
+forget_step(void *state)
+{
+	Pass	   *pass = (Pass *) state;
+
+	pass->expiry.more = atx_forget_step(pass->authority);
+}
+
+/* Repeat a step until it has nothing more to do; false if it failed. */
+static bool
+run_all(Step step, const char *activity)
+{
+	bool		more = true;
+
+	while (more)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (run(step, &more, activity) != RUN_DONE)
+			return false;
+	}
+	return true;
+}
+
+static void
+forget_old(const AtxAuthority *authority)
+{
+	Pass		pass = {0};
+
+	pass.authority = authority;
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+	} while (run(forget_step, &pass, "forgetting sessions") == RUN_DONE &&
+			 pass.expiry.more);
+}
+
+/*
+ * Number and tell what has changed: at once after a quiet time, else once
+ * per hint_interval.  The flag is taken down just before looking, so that of
+ * all commits in between only the first sets our latch.
+ */
+static void
+tell_changes(void)
+{
+	AtxTick		now = atx_now();
+
+	if (now - last_told < atx_hint_interval * ATX_TICKS_PER_MS && now >= last_told)
+		return;
+	if (pg_atomic_exchange_u32(&my_slot->work, 0) == 0 && !tell_pending)
+		return;
+	tell_pending = !run_all(number_step, "telling of sessions");
+	last_told = atx_now();
+}
+
+static bool
+telling_is_due(void)
+{
+	return tell_pending || pg_atomic_read_u32(&my_slot->work) != 0;
+}
+
+/* How long until the next thing to do, in milliseconds, rounded up. */
+static long
+time_until_next(const Look *look)
+{
+	AtxTick		now = atx_now();
+	AtxTick		next = now + IDLE_WAIT_MS * ATX_TICKS_PER_MS;
+
+	if (look->next_check != 0)
+	{
+		next = Min(next, last_beat + atx_beat_interval());
+		/* What is past its check but locked is tried again at the next beat. */
+		if (look->next_check > now)
+			next = Min(next, look->next_check);
+	}
+	if (look->next_forget != 0)
+		next = Min(next, Max(look->next_forget, now + ATX_TICKS_PER_SEC));
+	if (telling_is_due())
+		next = Min(next, last_told + atx_hint_interval * ATX_TICKS_PER_MS);
+	return next <= now ? 0 : (long) ((next - now) / ATX_TICKS_PER_MS) + 1;
+}
+
+static void
+record_cycle(int64 lag, bool idle)
+{
+	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
+	my_slot->last_cycle = atx_now();
+	my_slot->lag = lag;
+	my_slot->idle = idle;
+	my_slot->failures = 0;
+	LWLockRelease(atx_shared->lock);
+}
+
+/* Do what there is to do, given a look; true if that calls for another look. */
+static bool
+serve(const Look *look)
+{
+	Pass		pass = {0};
+
+	if (look->next_check != 0 && look->next_check <= atx_now())
+		expire_due(&look->authority, &pass);
+	if (pass.ended > 0)
+		finish_pending = tell_pending = true;
+	if (finish_pending)
+		finish_pending = !run_all(finish_step, "finishing sessions");
+	tell_changes();
+	if (look->next_forget != 0 && look->next_forget <= atx_now())
+		forget_old(&look->authority);
+	record_cycle(pass.latest, false);
+	return pass.seen > 0;
+}
+
+/*
+ * One cycle; returns for how many milliseconds nothing is due after it.
+ */
+static long
+cycle(void)
+{
+	Look		look = {0};
+
+	switch (run(look_step, &look, "looking for due sessions"))
+	{
+		case RUN_ABSENT:
+			wanted = false;
+			ereport(LOG, (errmsg("atomix worker ends: the extension is not in this database")));
+			proc_exit(0);
+		case RUN_FAILED:
+			return AFTER_ERROR_MS;
+		case RUN_BUSY:
+			return RETRY_BUSY_MS;
+		case RUN_DONE:
+			break;
+	}
+
+	if (look.jumped)
+	{
+		pg_atomic_write_u32(&my_slot->jump_wanted, 0);
+		ConditionVariableBroadcast(&my_slot->changed);
+	}
+	if (look.idle)
+	{
+		atx_beat_stop();
+		last_beat = 0;
+		pg_atomic_write_u32(&my_slot->work, 0);
+		record_cycle(0, true);
+		return IDLE_WAIT_MS;
+	}
+	return serve(&look) ? 0 : time_until_next(&look);
+}
+
+/*
+ * What ALTER DATABASE or ALTER ROLE set for users must not reach us.
+ */
+static void
+override_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"statement_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"lock_timeout", "500ms"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"row_security", "off"},
+		{"session_replication_role", "origin"},
+		{"application_name", "atomix worker"},
+		{"log_statement", "none"},
+		{"log_min_duration_statement", "-1"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* A session's end that was told must not be undone by a crash. */
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+connect_to(Oid database)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	override_settings();
+}
+
+/* Take the slot we were started for; ends the process if it is not to be had. */
+static void
+enter_slot(int n)
+{
+	my_slot = &atx_shared->slots[n];
+	if (!atx_worker_claim(my_slot))
+		proc_exit(0);
+	before_shmem_exit(leave, (Datum) 0);
+}
+
+/*
+ * The worker's life; its argument is the number of a slot.
+ */
+void
+atomix_worker_main(Datum arg)
+{
+	MemoryContext context;
+
+	enter_slot(DatumGetInt32(arg));
+	connect_to(my_slot->database);
+	context = AllocSetContextCreate(TopMemoryContext, "atomix worker cycle",
+									ALLOCSET_DEFAULT_SIZES);
+
+	for (;;)
+	{
+		long		wait_ms;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if (atx_database_is_held(MyDatabaseId))
+			proc_exit(1);
+
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(context);
+		wait_ms = cycle();
+		if (wait_ms == 0)
+			continue;
+		if (wait_ms > AFTER_ERROR_MS)
+			(void) pgstat_report_stat(true);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 wait_ms, PG_WAIT_EXTENSION);
+	}
+}
+
+static void
+jump_step(void *state)
+{
+	if (atx_enabled && !RecoveryInProgress())
+		atx_jump();
+}
+
+/*
+ * The life of a process that takes over one database and goes; its argument
+ * is the database.  It serves where no worker does.
+ */
+void
+atomix_jump_main(Datum arg)
+{
+	connect_to(DatumGetObjectId(arg));
+	(void) run_in_transaction(jump_step, NULL);
+	proc_exit(0);
+}
