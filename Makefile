@@ -54,13 +54,12 @@ SHLIB_LINK = -lprotobuf-c
 
 # "init" first: it makes what the other regression tests start from.
 REGRESS_FILES := $(sort $(basename $(notdir $(wildcard sql/*.sql))))
-REGRESS = $(filter init,$(REGRESS_FILES)) $(filter-out init,$(REGRESS_FILES))
+REGRESS := $(strip $(filter init,$(REGRESS_FILES)) $(filter-out init,$(REGRESS_FILES)))
 
-ISOLATION = $(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec))))
+ISOLATION := $(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=atomix
 
-PROVE_TESTS = $(wildcard test/t/*.pl)
-PROVE_FLAGS = -I test/perl
+PROVE_TESTS := $(wildcard test/t/*.pl)
 ifneq (,$(PROVE_TESTS))
 TAP_TESTS = 1
 endif
@@ -69,6 +68,8 @@ EXTRA_CLEAN = build $(DEPS) src/*.d src/*/*.d
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+PG_PROVE_FLAGS += -I $(srcdir)/test/perl
 
 # Every message file may import any other, and there are few of them.
 $(PROTO_C) $(PROTO_H): $(PROTO_FILES)

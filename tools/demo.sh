@@ -74,11 +74,12 @@ wire()
 # has expired; $arrival is when the message that told came.
 await_expiry()
 {
-	local id version
+	local id version state
 
 	while read -r -t 20 -u "${listener[0]}" id version arrival; do
-		echo "NOTIFY atomix_sessions, payload '$id $version'"
-		if [ "$id" = "$1" ] && [ "$(state_of "$1")" = expired ]; then
+		state=$(state_of "$id")
+		echo "NOTIFY atomix_sessions, payload '$id $version'; the view says: $state"
+		if [ "$id" = "$1" ] && [ "$state" = expired ]; then
 			return
 		fi
 	done
@@ -117,8 +118,10 @@ must "the reply says OK" grep -q 'status: OK' <<< "$reply"
 say "A second session, whose client falls silent"
 cc -o "$work/listen" -I"$(pg_config --includedir)" tools/listen.c -lpq
 coproc listener { exec "$work/listen" atomix_sessions; }
+# Bash forgets the variables of a coprocess when it ends.
 # shellcheck disable=SC2154 # set by coproc
-harness_running[$listener_PID]=1
+listener_pid=$listener_PID
+harness_running[$listener_pid]=1
 read -r -t 20 -u "${listener[0]}" word
 must "a client listens" [ "$word" = listening ]
 echo "(another client) atomix=# LISTEN atomix_sessions;"
@@ -137,9 +140,9 @@ must "no session ends before its deadline" [ $late -ge 0 ]
 echo
 show_sessions
 must "the first session is still open" [ "$(state_of "$live")" = opened ]
-kill "$listener_PID"
-wait "$listener_PID" || :
-unset "harness_running[$listener_PID]"
+kill "$listener_pid"
+wait "$listener_pid" || :
+unset "harness_running[$listener_pid]"
 
 say "A crash of the server"
 sql "SELECT atomix.keep_alive($live) AS time_left;"
@@ -162,4 +165,4 @@ show_sessions
 must "the session is closed" [ "$(state_of "$live")" = closed ]
 cluster_stop fast
 
-say "Every step held. The server and all its files are gone."
+say "Every step held. The server is stopped and its files are removed."

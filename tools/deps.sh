@@ -109,9 +109,19 @@ forget_override()
 trap forget_override EXIT
 echo 'create_main_cluster = false' > $override/atomix-deps.conf
 
-apt-get update -q
+# Pages of output that matter only when something goes wrong.
+apt()
+{
+	local output
+
+	if ! output=$(DEBIAN_FRONTEND=noninteractive apt-get -q "$@" 2>&1); then
+		printf '%s\n' "$output" >&2
+		return 1
+	fi
+}
+
+apt update
 choose_major
 find_missing
 echo "Installing: ${missing[*]}"
-DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-	-o Dpkg::Use-Pty=0 "${missing[@]}"
+apt install -y --no-install-recommends "${missing[@]}"

@@ -83,7 +83,8 @@ meta()
 	perl -MJSON::PP -0777 -ne "print decode_json(\$_)->$1" META.json
 }
 
-if command -v pg_bsd_indent > /dev/null; then
+# Other versions of the formatter lay out some lines otherwise.
+if pg_bsd_indent --version 2>&1 | grep -q '2\.1\.1'; then
 	rule "C code is indented" tools/indent.sh --check
 fi
 rule "exported symbols are those of exports.txt" exported
