@@ -101,7 +101,7 @@ CREATE TABLE atomix.session (
   config bytea,
   CONSTRAINT session_pkey PRIMARY KEY (session_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX session_todo ON atomix.session (state, session_id) WHERE version IS NULL OR state = 'closing';
+CREATE INDEX session_todo ON atomix.session (state, version) WHERE version IS NULL OR state = 'closing';
 CREATE INDEX session_ended ON atomix.session (ended_epoch, ended_tick) WHERE ended_tick IS NOT NULL;
 COMMENT ON TABLE atomix.session IS 'Sessions. Ended ones are kept for atomix.tombstone_retention, so that closed, expired and unknown are three answers.';
 COMMENT ON COLUMN atomix.session.timeout IS 'Microseconds the session lives without a renewal.';
@@ -210,7 +210,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_tick'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.tick() IS
-  'Does once what the worker does: takes over after a start, ends sessions that are due, numbers and tells changes, forgets old ones. Returns how many sessions it ended. Not allowed in a transaction block (25001).';
+  'Does once what the worker does: takes over after a start, ends sessions that are due, numbers and tells changes, forgets old ones. Returns how many sessions it ended, at most 512; call it again while it returns that many. Not allowed in a transaction block (25001).';
 REVOKE ALL ON FUNCTION atomix.tick() FROM PUBLIC;
 
 CREATE FUNCTION atomix.extension_version(OUT sql text, OUT library text)

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 
 #include "base/extension.h"
+#include "base/private_lock.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/transaction.h"
@@ -29,6 +30,7 @@ _PG_init(void)
 	atx_settings_init();
 	atx_extension_init();
 	atx_transaction_init();
+	atx_private_lock_init();
 
 	/* pg_upgrade moves catalogs under a server that must not act. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)

@@ -19,6 +19,10 @@
 #include "utils/acl.h"
 #include "utils/guc.h"
 
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "atomix needs PostgreSQL 15 or later"
 #endif

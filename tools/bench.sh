@@ -22,7 +22,7 @@ cluster_create <<-'EOS'
 EOS
 cluster_start
 createdb bench
-export PGDATABASE=bench
+export PGDATABASE=bench PGDATA_DIR=$pgdata
 psql -X -q -c 'CREATE EXTENSION atomix'
 
 status=0

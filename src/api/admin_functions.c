@@ -209,7 +209,7 @@ atomix_lease_times(PG_FUNCTION_ARGS)
 	Datum		values[2] = {0, 0};
 	bool		nulls[2] = {true, true};
 	bool		complete = !PG_ARGISNULL(0) && !PG_ARGISNULL(1) &&
-		!PG_ARGISNULL(2) && !PG_ARGISNULL(3);
+	!PG_ARGISNULL(2) && !PG_ARGISNULL(3);
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

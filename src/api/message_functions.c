@@ -17,6 +17,7 @@
 #include "base/codec.h"
 #include "base/errors.h"
 #include "base/message_types.h"
+#include "compat.h"
 
 PG_FUNCTION_INFO_V1(atomix_recode);
 PG_FUNCTION_INFO_V1(atomix_filter_contains);

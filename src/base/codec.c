@@ -30,6 +30,7 @@
 #include "atomix/multiraft/v1/fsm.pb-c.h"
 #include "base/codec.h"
 #include "base/settings.h"
+#include "compat.h"
 
 #define MAX_DEPTH				32
 #define MAX_VARINT_BYTES		10

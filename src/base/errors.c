@@ -50,7 +50,7 @@ AtxAnswer
 atx_answer_session(AtxOutcome outcome, int64 session_id)
 {
 	const char *what = outcome == ATX_SESSION_EXPIRED ? "has expired" :
-		outcome == ATX_SESSION_CLOSED ? "is closed" : "is unknown";
+	outcome == ATX_SESSION_CLOSED ? "is closed" : "is unknown";
 	AtxAnswer	answer = atx_answer(outcome,
 									psprintf("session " INT64_FORMAT " %s", session_id, what));
 

@@ -12,11 +12,24 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "utils/memutils.h"
 
 #include "base/private_lock.h"
 #include "compat.h"
+
+/* How many locks were held when a live subtransaction began. */
+typedef struct LevelCount
+{
+	int			held;
+	struct LevelCount *outer;
+}			LevelCount;
+
+static int	held = 0;			/* by this transaction */
+static LevelCount * levels = NULL;	/* innermost first, in
+									 * TopTransactionContext */
 
 static void
 set_tag(LOCKTAG *tag, AtxLockClass class, int64 id)
@@ -29,6 +42,79 @@ set_tag(LOCKTAG *tag, AtxLockClass class, int64 id)
 	tag->locktag_lockmethodid = USER_LOCKMETHOD;
 }
 
+static void
+at_end_of_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+	{
+		held = 0;
+		levels = NULL;
+	}
+}
+
+static void
+at_subtransaction(SubXactEvent event, SubTransactionId mine,
+				  SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_START_SUB)
+	{
+		LevelCount *level = MemoryContextAlloc(TopTransactionContext, sizeof(LevelCount));
+
+		level->held = held;
+		level->outer = levels;
+		levels = level;
+	}
+	else if (levels != NULL &&
+			 (event == SUBXACT_EVENT_COMMIT_SUB || event == SUBXACT_EVENT_ABORT_SUB))
+	{
+		LevelCount *level = levels;
+
+		/* An abort gives back the locks taken since. */
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			held = level->held;
+		levels = level->outer;
+		pfree(level);
+	}
+}
+
+/*
+ * Register the callbacks that keep count; once per process.
+ */
+void
+atx_private_lock_init(void)
+{
+	RegisterXactCallback(at_end_of_transaction, NULL);
+	RegisterSubXactCallback(at_subtransaction, NULL);
+}
+
+/* Take a lock, or try to; ERROR 54000 beyond what a transaction may hold. */
+static bool
+take(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)
+{
+	LockAcquireResult result;
+
+	if (held >= ATX_MAX_PRIVATE_LOCKS && !AtxLockHeldByMe(tag, mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many sessions are used in one transaction"),
+				 errdetail("A transaction can use %d.", ATX_MAX_PRIVATE_LOCKS),
+				 errhint("Split the work into several transactions.")));
+
+	result = LockAcquire(tag, mode, false, dont_wait);
+	if (result == LOCKACQUIRE_OK)
+		held++;
+	return result != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+give_back(const LOCKTAG *tag, LOCKMODE mode)
+{
+	(void) LockRelease(tag, mode, false);
+	if (!AtxLockHeldByMe(tag, mode))
+		held--;
+}
+
 /*
  * Take the lock shared until the transaction ends, waiting as row locks do.
  */
@@ -38,7 +124,7 @@ atx_lock_shared(AtxLockClass class, int64 id)
 	LOCKTAG		tag;
 
 	set_tag(&tag, class, id);
-	(void) LockAcquire(&tag, ShareLock, false, false);
+	(void) take(&tag, ShareLock, false);
 }
 
 /*
@@ -51,7 +137,19 @@ atx_unlock_shared(AtxLockClass class, int64 id)
 	LOCKTAG		tag;
 
 	set_tag(&tag, class, id);
-	(void) LockRelease(&tag, ShareLock, false);
+	give_back(&tag, ShareLock);
+}
+
+/*
+ * The same for one just taken exclusive.
+ */
+void
+atx_unlock_exclusive(AtxLockClass class, int64 id)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, class, id);
+	give_back(&tag, ExclusiveLock);
 }
 
 /*
@@ -70,7 +168,7 @@ atx_lock_exclusive(AtxLockClass class, int64 id)
 	set_tag(&tag, class, id);
 	upgrade = AtxLockHeldByMe(&tag, ShareLock) &&
 		!AtxLockHeldByMe(&tag, ExclusiveLock);
-	if (LockAcquire(&tag, ExclusiveLock, false, upgrade) == LOCKACQUIRE_NOT_AVAIL)
+	if (!take(&tag, ExclusiveLock, upgrade))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not lock " INT64_FORMAT " exclusively", id),
@@ -87,5 +185,5 @@ atx_try_lock_exclusive(AtxLockClass class, int64 id)
 	LOCKTAG		tag;
 
 	set_tag(&tag, class, id);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	return take(&tag, ExclusiveLock, true);
 }

@@ -10,15 +10,20 @@
 
 #include "storage/lockdefs.h"
 
+/* Locks one transaction may hold: the server's lock table is for all. */
+#define ATX_MAX_PRIVATE_LOCKS	512
+
 /* In the order in which one call takes them; ids within a class ascend. */
 typedef enum AtxLockClass
 {
 	ATX_LOCK_SESSION = 1
 } AtxLockClass;
 
+extern void atx_private_lock_init(void);
 extern void atx_lock_shared(AtxLockClass class, int64 id);
 extern void atx_lock_exclusive(AtxLockClass class, int64 id);
 extern void atx_unlock_shared(AtxLockClass class, int64 id);
+extern void atx_unlock_exclusive(AtxLockClass class, int64 id);
 extern bool atx_try_lock_exclusive(AtxLockClass class, int64 id);
 
 #endif							/* ATX_PRIVATE_LOCK_H */

@@ -52,7 +52,8 @@ typedef struct AtxSlot
 	/* What the view "workers" shows. */
 	bool		idle;			/* disabled or of another version */
 	AtxTick		last_cycle;
-	int64		lag;			/* ticks the latest batch came after its deadline */
+	int64		lag;			/* ticks the latest batch came after its
+								 * deadline */
 	char		last_error[ATX_LAST_ERROR_LEN];
 	char		sql_version[16];
 

@@ -19,10 +19,12 @@
 typedef struct AtxExpiry
 {
 	AtxLeasePosition from;		/* where the pass goes on */
-	bool		more;			/* the pass has not seen all leases that are due */
+	bool		more;			/* the pass has not seen all leases that are
+								 * due */
 	int			ended;			/* in the latest step */
 	int			postponed;		/* in the latest step */
-	int64		latest;			/* ticks the latest of them came after its deadline */
+	int64		latest;			/* ticks the latest of them came after its
+								 * deadline */
 	int64		candidates[ATX_END_BATCH + 1];	/* of the latest step, 0 ends */
 	const int64 *skip;			/* sessions to leave alone */
 	int			nskip;

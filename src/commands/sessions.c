@@ -133,6 +133,31 @@ atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left)
 	return ATX_ANSWER_DONE;
 }
 
+/* May the role end the session, whether or not it still lives? */
+static bool
+is_usable(int64 session_id, Oid role)
+{
+	Oid			owner;
+
+	return atx_session_outcome(session_id, &owner) != ATX_SESSION_UNKNOWN &&
+		(role == ATX_ANY_ROLE || has_privs_of_role(role, owner));
+}
+
+/*
+ * Lock a session to end it.  A role must not even wait for a session that is
+ * none of its business: others would queue up behind it.
+ */
+static bool
+lock_to_end(int64 session_id, Oid role)
+{
+	if (atx_try_lock_exclusive(ATX_LOCK_SESSION, session_id))
+		return true;
+	if (!is_usable(session_id, role))
+		return false;
+	atx_lock_exclusive(ATX_LOCK_SESSION, session_id);
+	return true;
+}
+
 static AtxAnswer
 end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 		bool *ended)
@@ -144,12 +169,14 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 	if (answer.outcome != ATX_DONE)
 		return answer;
 
-	atx_lock_exclusive(ATX_LOCK_SESSION, session_id);
+	if (!lock_to_end(session_id, role))
+		return atx_answer_session(ATX_SESSION_UNKNOWN, session_id);
 	moment = atx_moment(authority);
 	*ended = atx_session_close(session_id, cause, reason, &moment, role);
 	if (!*ended)
 	{
 		answer = why_not_usable(session_id, role);
+		atx_unlock_exclusive(ATX_LOCK_SESSION, session_id);
 		return answer.outcome == ATX_SESSION_UNKNOWN ? answer : ATX_ANSWER_DONE;
 	}
 	atx_transaction_used_session();

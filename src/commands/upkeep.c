@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "base/private_lock.h"
 #include "base/shmem.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
@@ -20,8 +21,9 @@ end_due_sessions(const AtxAuthority *authority)
 	AtxExpiry	expiry;
 	int64		ended = 0;
 
+	/* Each session takes a lock until the transaction ends. */
 	atx_expiry_start(&expiry, NULL, 0);
-	while (expiry.more)
+	while (expiry.more && ended + ATX_END_BATCH <= ATX_MAX_PRIVATE_LOCKS)
 	{
 		atx_expire_step(authority, &expiry);
 		ended += expiry.ended;

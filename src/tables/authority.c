@@ -32,7 +32,8 @@
 
 static AtxStatement read_authority = {
 	"SELECT system_identifier, timeline, database, extension, start_id,"
-	" epoch, index_floor, grace_from, grace_served, served"
+	" epoch, index_floor, grace_from, grace_served, served,"
+	" COALESCE(xmin = pg_catalog.pg_current_xact_id_if_assigned()::xid, false)"
 	" FROM atomix.authority"
 };
 
@@ -155,6 +156,7 @@ atx_authority_read(AtxAuthority *authority)
 	authority->grace_from = atx_result_int64(0, 8);
 	authority->grace_served = atx_result_int64(0, 9);
 	authority->served = atx_result_int64(0, 10);
+	authority->written_here = DatumGetBool(atx_result_datum(0, 11));
 	return true;
 }
 
@@ -212,7 +214,7 @@ atx_authority_current(void)
 		return NULL;
 
 	/* What this transaction wrote may still be rolled back. */
-	current_known = !atx_extension()->created_here;
+	current_known = !current.written_here && !atx_extension()->created_here;
 	current_generation = atx_extension_generation();
 	return &current;
 }

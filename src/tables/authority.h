@@ -25,6 +25,7 @@ typedef struct AtxAuthority
 	AtxTick		grace_from;		/* used where there is no shared memory */
 	int64		grace_served;	/* time served when grace began */
 	int64		served;			/* time served at the last beat */
+	bool		written_here;	/* by the running transaction */
 } AtxAuthority;
 
 /* A moment of the lease clock, with what a deadline is computed from. */

@@ -73,14 +73,16 @@ static AtxStatement finish_sessions = {
 	"UPDATE atomix.session s SET version = NULL,"
 	" state = CASE s.cause WHEN 'expired' THEN 'expired' ELSE 'closed' END"
 	" FROM (SELECT k.session_id FROM atomix.session k WHERE k.state = 'closing'"
-	" ORDER BY k.session_id LIMIT $1 FOR UPDATE SKIP LOCKED) k"
+	" LIMIT $1 FOR UPDATE SKIP LOCKED) k"
 	" WHERE s.session_id = k.session_id AND s.state = 'closing'",
 	1, {INT8OID}
 };
 
+/* All states are named so that both columns of the index are used. */
 static AtxStatement find_unnumbered = {
 	"SELECT session_id FROM atomix.session WHERE version IS NULL"
-	" ORDER BY session_id LIMIT $1 FOR UPDATE SKIP LOCKED",
+	" AND state = ANY ('{opening,opened,closing,closed,expired}')"
+	" LIMIT $1 FOR UPDATE SKIP LOCKED",
 	1, {INT8OID}
 };
 
@@ -128,6 +130,7 @@ client_address(Datum *address)
 	if (!known)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
 		LOCAL_FCINFO(fcinfo, 0);
 
 		InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);

@@ -108,7 +108,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 }
 
 /*
- * Any extension's creation or removal has the worker look; its name cannot
+ * Any extension's creation, update or removal has the worker look; its name cannot
  * be read yet when it is being created.
  */
 static void
@@ -117,7 +117,8 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 	if (prev_object_access)
 		prev_object_access(access, classId, objectId, subId, arg);
 	if (classId == ExtensionRelationId &&
-		(access == OAT_POST_CREATE || access == OAT_DROP))
+		(access == OAT_POST_CREATE || access == OAT_POST_ALTER ||
+		 access == OAT_DROP))
 		extension_changed = true;
 }
 
