@@ -1,0 +1,643 @@
+/*-------------------------------------------------------------------------
+ *
+ * renewals.c
+ *	  Renewals of sessions in shared memory.
+ *
+ * A call notes a renewal; the pre-commit callback pins the session's entry,
+ * or raises 40001 if the session has ended; the commit callback stores the
+ * time and unpins.  Who ends a session marks its entry, which stops new pins,
+ * waits for those that are there, and removes the entry when it commits.
+ *
+ * Rules: a pin or a mark is set under the partition's lock, so that of the
+ * two the first wins.  The commit and abort callbacks touch only entries that
+ * were pinned or marked before, allocate nothing and raise nothing.  No
+ * catalog is read and nothing is raised while a lock is held.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "base/renewals.h"
+#include "base/settings.h"
+
+#define PARTITIONS		32
+#define TRANCHE_NAME	"atomix renewals"
+
+typedef struct Key
+{
+	int64		session_id;
+	Oid			database;
+	Oid			extension;
+} Key;
+
+typedef struct Entry
+{
+	Key			key;
+	bool		live;			/* false once removed; partition lock */
+	int			ender;			/* pid whose transaction ends it, or 0; partition lock */
+	Oid			owner;
+	int64		timeout;
+	pg_atomic_uint64 renewed_at;
+	pg_atomic_uint64 anchored_at;
+	pg_atomic_uint32 pins;		/* raised under the partition lock */
+} Entry;
+
+typedef struct Header
+{
+	ConditionVariable unpinned; /* an entry that is being ended lost a pin */
+} Header;
+
+/* A renewal of this transaction. */
+typedef struct Note
+{
+	Entry	   *entry;
+	Key			key;
+	AtxTick		at;
+	int			level;			/* of the subtransaction */
+	bool		in_row;			/* the row is renewed as well */
+	bool		pinned;
+} Note;
+
+/* A session that this transaction ends. */
+typedef struct Mark
+{
+	Entry	   *entry;
+	Key			key;
+	int			level;
+} Mark;
+
+static Header *header = NULL;
+static HTAB *entries = NULL;
+static LWLockPadded *locks = NULL;
+
+/* Both arrays live in TopTransactionContext. */
+static Note *notes = NULL;
+static int	nnotes = 0;
+static int	max_notes = 0;
+static Mark *marks = NULL;
+static int	nmarks = 0;
+static int	max_marks = 0;
+
+/*
+ * Shared memory needed; known while libraries are preloaded.
+ */
+Size
+atx_renewals_size(void)
+{
+	return add_size(MAXALIGN(sizeof(Header)),
+					hash_estimate_size(atx_shared_sessions, sizeof(Entry)));
+}
+
+/*
+ * Locks needed, in a tranche of their own.
+ */
+int
+atx_renewals_locks(void)
+{
+	RequestNamedLWLockTranche(TRANCHE_NAME, PARTITIONS);
+	return PARTITIONS;
+}
+
+/*
+ * Create the hash, or find it; under AddinShmemInitLock.
+ */
+void
+atx_renewals_create(void)
+{
+	HASHCTL		info = {0};
+	bool		found;
+
+	header = ShmemInitStruct("atomix renewals header", sizeof(Header), &found);
+	if (!found)
+		ConditionVariableInit(&header->unpinned);
+	locks = GetNamedLWLockTranche(TRANCHE_NAME);
+
+	info.keysize = sizeof(Key);
+	info.entrysize = sizeof(Entry);
+	info.num_partitions = PARTITIONS;
+	entries = ShmemInitHash("atomix renewals", atx_shared_sessions,
+							atx_shared_sessions, &info,
+							HASH_ELEM | HASH_BLOBS | HASH_PARTITION | HASH_FIXED_SIZE);
+}
+
+/*
+ * Is there shared memory to renew in?
+ */
+bool
+atx_renewals_usable(void)
+{
+	return entries != NULL;
+}
+
+static Key
+make_key(Oid extension, int64 session_id)
+{
+	Key			key;
+
+	key.session_id = session_id;
+	key.database = MyDatabaseId;
+	key.extension = extension;
+	return key;
+}
+
+static bool
+same_key(const Key *a, const Key *b)
+{
+	return a->session_id == b->session_id && a->database == b->database &&
+		a->extension == b->extension;
+}
+
+static LWLock *
+lock_of(uint32 hash)
+{
+	return &locks[hash % PARTITIONS].lock;
+}
+
+static Entry *
+search(const Key *key, uint32 hash, HASHACTION action, bool *found)
+{
+	return (Entry *) hash_search_with_hash_value(entries, key, hash, action, found);
+}
+
+static void
+raise_to(pg_atomic_uint64 *value, AtxTick tick)
+{
+	uint64		old = pg_atomic_read_u64(value);
+
+	while (old < (uint64) tick &&
+		   !pg_atomic_compare_exchange_u64(value, &old, (uint64) tick))
+		;
+}
+
+/*
+ * Look a session up; the copy is valid if it is live.
+ */
+AtxRenewalState
+atx_renewal_find(Oid extension, int64 session_id, AtxRenewal *renewal)
+{
+	Key			key = make_key(extension, session_id);
+	uint32		hash;
+	Entry	   *entry;
+	AtxRenewalState state = ATX_RENEWAL_ABSENT;
+
+	if (entries == NULL)
+		return state;
+	hash = get_hash_value(entries, &key);
+	LWLockAcquire(lock_of(hash), LW_SHARED);
+	entry = search(&key, hash, HASH_FIND, NULL);
+	if (entry != NULL)
+	{
+		state = entry->ender != 0 ? ATX_RENEWAL_ENDING : ATX_RENEWAL_LIVE;
+		renewal->owner = entry->owner;
+		renewal->timeout = entry->timeout;
+		renewal->renewed_at = (AtxTick) pg_atomic_read_u64(&entry->renewed_at);
+		renewal->anchored_at = (AtxTick) pg_atomic_read_u64(&entry->anchored_at);
+	}
+	LWLockRelease(lock_of(hash));
+	return state;
+}
+
+/*
+ * Make an entry for a lease whose row is committed; false if there is no
+ * room.  The caller holds the session's private lock, so that nobody ends it
+ * between the reading of the row and now.
+ */
+bool
+atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal *renewal)
+{
+	Key			key = make_key(extension, session_id);
+	uint32		hash;
+	Entry	   *entry;
+	bool		found;
+
+	if (entries == NULL)
+		return false;
+	hash = get_hash_value(entries, &key);
+	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
+	entry = search(&key, hash, HASH_ENTER_NULL, &found);
+	if (entry != NULL && !found)
+	{
+		entry->live = true;
+		entry->ender = 0;
+		entry->owner = renewal->owner;
+		entry->timeout = renewal->timeout;
+		pg_atomic_init_u64(&entry->renewed_at, (uint64) renewal->renewed_at);
+		pg_atomic_init_u64(&entry->anchored_at, (uint64) renewal->anchored_at);
+		pg_atomic_init_u32(&entry->pins, 0);
+	}
+	LWLockRelease(lock_of(hash));
+	return entry != NULL;
+}
+
+static void *
+grow(void *array, int *max, Size element)
+{
+	int			more = Max(16, *max * 2);
+
+	array = array == NULL ?
+		MemoryContextAlloc(TopTransactionContext, more * element) :
+		repalloc(array, more * element);
+	*max = more;
+	return array;
+}
+
+/*
+ * Note a renewal, to be stored when the transaction commits.  In_row: the
+ * row is renewed by the same transaction.
+ */
+void
+atx_renewal_note(Oid extension, int64 session_id, AtxTick at, bool in_row)
+{
+	Key			key = make_key(extension, session_id);
+	uint32		hash;
+	Note	   *note;
+
+	if (entries == NULL)
+		return;
+	hash = get_hash_value(entries, &key);
+	if (nnotes == max_notes)
+		notes = grow(notes, &max_notes, sizeof(Note));
+	note = &notes[nnotes];
+	note->key = key;
+	note->at = at;
+	note->level = GetCurrentTransactionNestLevel();
+	note->in_row = in_row;
+	note->pinned = false;
+
+	LWLockAcquire(lock_of(hash), LW_SHARED);
+	note->entry = search(&key, hash, HASH_FIND, NULL);
+	LWLockRelease(lock_of(hash));
+
+	/* Without an entry, the row that was renewed is enough. */
+	if (note->entry != NULL)
+		nnotes++;
+}
+
+/*
+ * Pin the entry of a renewal; false if the session has ended or is being
+ * ended by another transaction.  An entry once removed may serve another
+ * session, so its key is compared.
+ */
+static bool
+pin(Note *note)
+{
+	LWLock	   *lock = lock_of(get_hash_value(entries, &note->key));
+	Entry	   *entry = note->entry;
+
+	LWLockAcquire(lock, LW_SHARED);
+	note->pinned = entry->live && same_key(&entry->key, &note->key) &&
+		entry->ender == 0;
+	if (note->pinned)
+		pg_atomic_fetch_add_u32(&entry->pins, 1);
+	LWLockRelease(lock);
+	return note->pinned;
+}
+
+static void
+unpin(Note *note)
+{
+	if (!note->pinned)
+		return;
+	note->pinned = false;
+	pg_atomic_fetch_sub_u32(&note->entry->pins, 1);
+	/* Whoever ends it set ender before it read the pins. */
+	pg_memory_barrier();
+	if (note->entry->ender != 0)
+		ConditionVariableBroadcast(&header->unpinned);
+}
+
+static bool
+ended_by_me(const Key *key)
+{
+	for (int i = 0; i < nmarks; i++)
+		if (same_key(&marks[i].key, key))
+			return true;
+	return false;
+}
+
+/* Pin all that was renewed, or refuse to commit. */
+static void
+pin_all(void)
+{
+	for (int i = 0; i < nnotes; i++)
+	{
+		/* Renewed and then ended by this transaction: ended. */
+		if (nmarks > 0 && ended_by_me(&notes[i].key))
+			continue;
+		if (!pin(&notes[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("session " INT64_FORMAT " has ended since it was renewed",
+							notes[i].key.session_id),
+					 errhint("The transaction might succeed if retried.")));
+	}
+}
+
+static void
+store_all(void)
+{
+	for (int i = 0; i < nnotes; i++)
+	{
+		if (!notes[i].pinned)
+			continue;
+		raise_to(&notes[i].entry->renewed_at, notes[i].at);
+		if (notes[i].in_row)
+			raise_to(&notes[i].entry->anchored_at, notes[i].at);
+	}
+}
+
+static void
+remove_entry(const Mark *mark)
+{
+	uint32		hash = get_hash_value(entries, &mark->key);
+
+	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
+	mark->entry->live = false;
+	(void) search(&mark->key, hash, HASH_REMOVE, NULL);
+	LWLockRelease(lock_of(hash));
+}
+
+static void
+take_mark_back(const Mark *mark)
+{
+	LWLock	   *lock = lock_of(get_hash_value(entries, &mark->key));
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	mark->entry->ender = 0;
+	LWLockRelease(lock);
+}
+
+static void
+forget_all(void)
+{
+	notes = NULL;
+	nnotes = max_notes = 0;
+	marks = NULL;
+	nmarks = max_marks = 0;
+}
+
+static void
+at_end_of_transaction(XactEvent event, void *arg)
+{
+	if (nnotes == 0 && nmarks == 0)
+	{
+		if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+			forget_all();
+		return;
+	}
+	if (event == XACT_EVENT_PRE_COMMIT)
+		pin_all();
+	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+	{
+		if (event == XACT_EVENT_COMMIT)
+			store_all();
+		for (int i = 0; i < nnotes; i++)
+			unpin(&notes[i]);
+		for (int i = 0; i < nmarks; i++)
+			if (event == XACT_EVENT_COMMIT)
+				remove_entry(&marks[i]);
+			else
+				take_mark_back(&marks[i]);
+		forget_all();
+	}
+}
+
+static void
+at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
+						 SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (int i = nnotes - 1; i >= 0 && notes[i].level >= level; i--)
+			notes[i].level = level - 1;
+		for (int i = nmarks - 1; i >= 0 && marks[i].level >= level; i--)
+			marks[i].level = level - 1;
+	}
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (nnotes > 0 && notes[nnotes - 1].level >= level)
+			nnotes--;
+		while (nmarks > 0 && marks[nmarks - 1].level >= level)
+			take_mark_back(&marks[--nmarks]);
+	}
+}
+
+/*
+ * Register the callbacks; once per process.
+ */
+void
+atx_renewals_init(void)
+{
+	RegisterXactCallback(at_end_of_transaction, NULL);
+	RegisterSubXactCallback(at_end_of_subtransaction, NULL);
+}
+
+/* Room for one more mark, made before any lock is held. */
+static Mark *
+next_mark(const Key *key)
+{
+	if (nmarks == max_marks)
+		marks = grow(marks, &max_marks, sizeof(Mark));
+	marks[nmarks].key = *key;
+	marks[nmarks].level = GetCurrentTransactionNestLevel();
+	return &marks[nmarks];
+}
+
+/*
+ * Mark a session as ending if its latest renewal is not later than the bound
+ * and none is just being committed; true also if it has no entry.  The mark
+ * goes with the transaction.  The caller holds the session's private lock
+ * exclusive.
+ */
+bool
+atx_renewal_end_if_due(Oid extension, int64 session_id, AtxTick bound)
+{
+	Key			key = make_key(extension, session_id);
+	uint32		hash;
+	Mark	   *mark;
+	bool		due;
+
+	if (entries == NULL)
+		return true;
+	hash = get_hash_value(entries, &key);
+	mark = next_mark(&key);
+
+	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
+	mark->entry = search(&key, hash, HASH_FIND, NULL);
+	due = mark->entry == NULL ||
+		((AtxTick) pg_atomic_read_u64(&mark->entry->renewed_at) <= bound &&
+		 pg_atomic_read_u32(&mark->entry->pins) == 0);
+	if (due && mark->entry != NULL)
+	{
+		mark->entry->ender = MyProcPid;
+		nmarks++;
+	}
+	LWLockRelease(lock_of(hash));
+	return due;
+}
+
+/*
+ * Mark a session as ending whatever its renewals, and wait for those that
+ * are just being committed; ERROR 40001 if they do not come to an end within
+ * atomix.max_wait.  The caller holds the session's private lock exclusive.
+ */
+void
+atx_renewal_end(Oid extension, int64 session_id)
+{
+	Key			key = make_key(extension, session_id);
+	AtxTick		until = atx_now() + atx_max_wait * ATX_TICKS_PER_MS;
+	uint32		hash;
+	Mark	   *mark;
+
+	if (entries == NULL)
+		return;
+	hash = get_hash_value(entries, &key);
+	mark = next_mark(&key);
+
+	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
+	mark->entry = search(&key, hash, HASH_FIND, NULL);
+	if (mark->entry != NULL)
+	{
+		mark->entry->ender = MyProcPid;
+		nmarks++;
+	}
+	LWLockRelease(lock_of(hash));
+	if (mark->entry == NULL)
+		return;
+
+	ConditionVariablePrepareToSleep(&header->unpinned);
+	while (pg_atomic_read_u32(&mark->entry->pins) > 0)
+	{
+		int64		left = (until - atx_now()) / ATX_TICKS_PER_MS;
+
+		if (left <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("session " INT64_FORMAT " is being renewed by a transaction that does not finish its commit",
+							session_id),
+					 errhint("The transaction might succeed if retried.")));
+		(void) ConditionVariableTimedSleep(&header->unpinned, left, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+}
+
+static bool
+wants_anchor(const Entry *entry, AtxTick now, AtxTick *renewed_at)
+{
+	AtxTick		anchored_at = (AtxTick) pg_atomic_read_u64(&entry->anchored_at);
+
+	*renewed_at = (AtxTick) pg_atomic_read_u64(&entry->renewed_at);
+	return *renewed_at > anchored_at && now - anchored_at >= entry->timeout / 8;
+}
+
+/*
+ * Up to limit renewals of this database that its rows should know by now;
+ * returns how many.
+ */
+int
+atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor *anchors, int limit)
+{
+	HASH_SEQ_STATUS scan;
+	Entry	   *entry;
+	int			count = 0;
+
+	if (entries == NULL)
+		return 0;
+
+	/* No partition may change while a scan is under way. */
+	for (int i = 0; i < PARTITIONS; i++)
+		LWLockAcquire(&locks[i].lock, LW_SHARED);
+	hash_seq_init(&scan, entries);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->key.database != MyDatabaseId ||
+			entry->key.extension != extension || entry->ender != 0 ||
+			!wants_anchor(entry, now, &anchors[count].renewed_at))
+			continue;
+		anchors[count++].session_id = entry->key.session_id;
+		if (count == limit)
+		{
+			hash_seq_term(&scan);
+			break;
+		}
+	}
+	for (int i = PARTITIONS - 1; i >= 0; i--)
+		LWLockRelease(&locks[i].lock);
+	return count;
+}
+
+/*
+ * The row knows this renewal now, and that is committed.
+ */
+void
+atx_renewal_anchored(Oid extension, const AtxAnchor *anchor)
+{
+	Key			key = make_key(extension, anchor->session_id);
+	uint32		hash = get_hash_value(entries, &key);
+	Entry	   *entry;
+
+	LWLockAcquire(lock_of(hash), LW_SHARED);
+	entry = search(&key, hash, HASH_FIND, NULL);
+	if (entry != NULL)
+		raise_to(&entry->anchored_at, anchor->renewed_at);
+	LWLockRelease(lock_of(hash));
+}
+
+/*
+ * Remove the entries of a database other than those of one extension of it
+ * (InvalidOid: all); returns how many.  For what was dropped.
+ */
+int
+atx_renewals_forget(Oid database, Oid kept_extension)
+{
+	HASH_SEQ_STATUS scan;
+	Entry	   *entry;
+	int			count = 0;
+
+	if (entries == NULL)
+		return 0;
+	for (int i = 0; i < PARTITIONS; i++)
+		LWLockAcquire(&locks[i].lock, LW_EXCLUSIVE);
+	hash_seq_init(&scan, entries);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->key.database != database ||
+			entry->key.extension == kept_extension ||
+			pg_atomic_read_u32(&entry->pins) != 0)
+			continue;
+		entry->live = false;
+		(void) hash_search(entries, &entry->key, HASH_REMOVE, NULL);
+		count++;
+	}
+	for (int i = PARTITIONS - 1; i >= 0; i--)
+		LWLockRelease(&locks[i].lock);
+	return count;
+}
+
+/*
+ * How many sessions have an entry, in all databases.
+ */
+int64
+atx_renewals_count(void)
+{
+	int64		count;
+
+	if (entries == NULL)
+		return 0;
+	LWLockAcquire(lock_of(0), LW_SHARED);
+	count = hash_get_num_entries(entries);
+	LWLockRelease(lock_of(0));
+	return count;
+}

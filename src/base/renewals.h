@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * renewals.h
+ *	  Renewals of sessions in shared memory.
+ *
+ * A renewal is worth nothing after a restart, so it needs no row.  An entry
+ * mirrors a lease whose row is committed; where there is no entry, the row
+ * is all there is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_RENEWALS_H
+#define ATX_RENEWALS_H
+
+#include "base/clock.h"
+
+typedef enum AtxRenewalState
+{
+	ATX_RENEWAL_ABSENT,
+	ATX_RENEWAL_LIVE,
+	ATX_RENEWAL_ENDING			/* somebody's transaction is ending it */
+} AtxRenewalState;
+
+/* A copy of an entry. */
+typedef struct AtxRenewal
+{
+	Oid			owner;
+	int64		timeout;		/* ticks */
+	AtxTick		renewed_at;		/* by the latest committed renewal */
+	AtxTick		anchored_at;	/* the renewal that the row knows */
+} AtxRenewal;
+
+/* A renewal that the row does not know yet. */
+typedef struct AtxAnchor
+{
+	int64		session_id;
+	AtxTick		renewed_at;
+} AtxAnchor;
+
+extern Size atx_renewals_size(void);
+extern int	atx_renewals_locks(void);
+extern void atx_renewals_create(void);
+extern void atx_renewals_init(void);
+extern bool atx_renewals_usable(void);
+
+extern AtxRenewalState atx_renewal_find(Oid extension, int64 session_id,
+										AtxRenewal *renewal);
+extern bool atx_renewal_fill(Oid extension, int64 session_id,
+							 const AtxRenewal *renewal);
+extern void atx_renewal_note(Oid extension, int64 session_id, AtxTick at,
+							 bool in_row);
+
+extern bool atx_renewal_end_if_due(Oid extension, int64 session_id, AtxTick bound);
+extern void atx_renewal_end(Oid extension, int64 session_id);
+
+extern int	atx_renewals_to_anchor(Oid extension, AtxTick now,
+								   AtxAnchor *anchors, int limit);
+extern void atx_renewal_anchored(Oid extension, const AtxAnchor *anchor);
+extern int	atx_renewals_forget(Oid database, Oid kept_extension);
+extern int64 atx_renewals_count(void);
+
+#endif							/* ATX_RENEWALS_H */
