@@ -86,6 +86,9 @@ build/proto/%.pb-c.c build/proto/%.pb-c.h: proto/%.proto
 # that the generated headers come before it.
 $(OBJS) $(OBJS:.o=.bc): | $(PROTO_H)
 
+# What the generator writes is not ours to keep free of warnings.
+$(PROTO_C:.c=.o): override CFLAGS += -w
+
 -include $(DEPS)
 
 .PHONY: lint typedefs

@@ -27,6 +27,11 @@
 #error "atomix needs PostgreSQL 15 or later"
 #endif
 
+/* Before the name of a function that does not return. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn	__attribute__((noreturn))
+#endif
+
 /* A process's place in ProcGlobal->allProcs. */
 #if PG_VERSION_NUM >= 170000
 #define AtxMyProcNumber()	MyProcNumber

@@ -84,8 +84,8 @@ typedef struct DecodeMemory
 	bool		exhausted;
 } DecodeMemory;
 
-static void malformed(const WireScan *scan, Size at,
-					  const char *problem) pg_attribute_noreturn();
+pg_noreturn static void malformed(const WireScan *scan, Size at,
+					  const char *problem);
 static void scan_message(WireScan *scan, const ProtobufCMessageDescriptor *type,
 						 Size end, int depth);
 
