@@ -161,6 +161,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.keep_alive(bigint) IS
   'Renews a session, once the transaction commits, and returns how long it lives at least, counted from the call. Errors: MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only.';
 
+CREATE FUNCTION atomix.keep_alive_many(session_ids bigint[])
+RETURNS TABLE (session_id bigint, state text, time_left interval)
+AS 'MODULE_PATHNAME', 'atomix_keep_alive_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.keep_alive_many(bigint[]) IS
+  'Renews many sessions, once the transaction commits, waiting for none. A row for each: opened (renewed), ending (its end is being decided), closing, closed, expired, unknown; time_left where it is opened. Errors: 54000 more than 512 that shared memory could not serve, 57P03 server not ready, 25006 read-only.';
+
 CREATE FUNCTION atomix.close_session(session_id bigint)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'atomix_close_session'
@@ -248,11 +255,11 @@ REVOKE ALL ON FUNCTION atomix._filter_contains(bytea, bigint) FROM PUBLIC;
 --
 
 CREATE FUNCTION atomix._lease_times(
-  epoch integer, renewed_at bigint, served bigint, timeout bigint,
+  session_id bigint, epoch integer, renewed_at bigint, served bigint, timeout bigint,
   OUT last_renewed_at timestamptz, OUT deadline timestamptz)
 AS 'MODULE_PATHNAME', 'atomix_lease_times'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION atomix._lease_times(integer, bigint, bigint, bigint) IS
+COMMENT ON FUNCTION atomix._lease_times(bigint, integer, bigint, bigint, bigint) IS
   'For the view sessions: a lease in wall time; nulls where the lease clock is not known, as on a standby.';
 
 CREATE FUNCTION atomix._workers(
@@ -273,7 +280,7 @@ CREATE VIEW atomix.sessions WITH (security_barrier) AS
     s.state, s.reason
   FROM atomix.session s
     LEFT JOIN atomix.lease l ON l.session_id OPERATOR(pg_catalog.=) s.session_id
-    LEFT JOIN LATERAL atomix._lease_times(l.epoch, l.renewed_at, l.served, l.timeout) t
+    LEFT JOIN LATERAL atomix._lease_times(l.session_id, l.epoch, l.renewed_at, l.served, l.timeout) t
       ON l.session_id IS NOT NULL
   WHERE pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE')
     OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');

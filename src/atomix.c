@@ -14,6 +14,7 @@
 
 #include "base/extension.h"
 #include "base/private_lock.h"
+#include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/transaction.h"
@@ -31,6 +32,7 @@ _PG_init(void)
 	atx_extension_init();
 	atx_transaction_init();
 	atx_private_lock_init();
+	atx_renewals_init();
 
 	/* pg_upgrade moves catalogs under a server that must not act. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)

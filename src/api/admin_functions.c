@@ -21,6 +21,7 @@
 #include "atomix.h"
 #include "base/duration.h"
 #include "base/errors.h"
+#include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/spi.h"
@@ -196,7 +197,7 @@ moment_for_views(AtxMoment *moment)
 }
 
 /*
- * _lease_times(epoch int, renewed_at bigint, served bigint, timeout bigint,
+ * _lease_times(session_id bigint, epoch int, renewed_at bigint, served bigint, timeout bigint,
  * OUT last_renewed_at timestamptz, OUT deadline timestamptz)
  *
  * What the view sessions shows of a lease, in wall time.
@@ -208,18 +209,31 @@ atomix_lease_times(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Datum		values[2] = {0, 0};
 	bool		nulls[2] = {true, true};
-	bool		complete = !PG_ARGISNULL(0) && !PG_ARGISNULL(1) &&
-	!PG_ARGISNULL(2) && !PG_ARGISNULL(3);
+	bool		complete = true;
 
+	for (int i = 0; i < 5; i++)
+		complete = complete && !PG_ARGISNULL(i);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
 	if (complete && moment_for_views(&moment))
 	{
-		int32		epoch = PG_GETARG_INT32(0);
-		AtxTick		renewed_at = PG_GETARG_INT64(1);
-		AtxTick		deadline = atx_lease_deadline(&moment, epoch, renewed_at,
-												  PG_GETARG_INT64(2), PG_GETARG_INT64(3));
+		int32		epoch = PG_GETARG_INT32(1);
+		AtxTick		renewed_at = PG_GETARG_INT64(2);
+		int64		timeout = PG_GETARG_INT64(4);
+		AtxRenewal	renewal;
+		AtxTick		deadline;
+
+		/* Memory may know a later renewal than the row. */
+		if (atx_renewal_find(atx_extension()->oid, PG_GETARG_INT64(0), &renewal) !=
+			ATX_RENEWAL_ABSENT && renewal.renewed_at >= moment.grace_from &&
+			(epoch != moment.epoch || renewal.renewed_at > renewed_at))
+		{
+			epoch = moment.epoch;
+			renewed_at = renewal.renewed_at;
+		}
+		deadline = atx_lease_deadline(&moment, epoch, renewed_at,
+									  PG_GETARG_INT64(3), timeout);
 
 		nulls[0] = epoch != moment.epoch;
 		if (!nulls[0])

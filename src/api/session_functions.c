@@ -9,8 +9,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
@@ -21,6 +24,7 @@
 
 PG_FUNCTION_INFO_V1(atomix_open_session);
 PG_FUNCTION_INFO_V1(atomix_keep_alive);
+PG_FUNCTION_INFO_V1(atomix_keep_alive_many);
 PG_FUNCTION_INFO_V1(atomix_close_session);
 PG_FUNCTION_INFO_V1(atomix_end_session);
 
@@ -124,10 +128,104 @@ atomix_keep_alive(PG_FUNCTION_ARGS)
 	atx_refuse_null(PG_ARGISNULL(0), "session_id");
 	require_writable("atomix.keep_alive()");
 
-	atx_scope_enter(&scope);
-	atx_raise_unless_done(atx_keep_alive(&scope, PG_GETARG_INT64(0), &time_left));
-	atx_scope_leave(&scope);
+	if (!atx_keep_alive_in_memory(PG_GETARG_INT64(0), &time_left))
+	{
+		atx_scope_enter(&scope);
+		atx_raise_unless_done(atx_keep_alive(&scope, PG_GETARG_INT64(0), &time_left));
+		atx_scope_leave(&scope);
+	}
 	PG_RETURN_INTERVAL_P(atx_interval_from_ticks(time_left));
+}
+
+static const char *const member_states[] = {
+	[ATX_MEMBER_OPENED] = "opened",
+	[ATX_MEMBER_ENDING] = "ending",
+	[ATX_MEMBER_CLOSING] = "closing",
+	[ATX_MEMBER_CLOSED] = "closed",
+	[ATX_MEMBER_EXPIRED] = "expired",
+	[ATX_MEMBER_UNKNOWN] = "unknown"
+};
+
+/* A batch of keep-alives; its scope is opened when a row is needed. */
+typedef struct Batch
+{
+	Oid			role;
+	AtxScope	scope;
+	bool		entered;
+	Datum		state_names[lengthof(member_states)];
+} Batch;
+
+static AtxBatchState
+renew_member(Batch *batch, int64 session_id, int64 *time_left)
+{
+	switch (atx_renew_in_memory(batch->role, session_id, time_left))
+	{
+		case ATX_RENEWAL_LIVE:
+			return ATX_MEMBER_OPENED;
+		case ATX_RENEWAL_ENDING:
+			return ATX_MEMBER_ENDING;
+		case ATX_RENEWAL_ABSENT:
+			break;
+	}
+	if (!batch->entered)
+		atx_scope_enter(&batch->scope);
+	batch->entered = true;
+	return atx_keep_alive_member(&batch->scope, session_id, time_left);
+}
+
+static void
+put_member(ReturnSetInfo *rsinfo, const Batch *batch, int64 session_id,
+		   AtxBatchState state, int64 time_left)
+{
+	Interval	left = {0};
+	Datum		values[3];
+	bool		nulls[3] = {false, false, state != ATX_MEMBER_OPENED};
+
+	left.time = time_left;
+	values[0] = Int64GetDatum(session_id);
+	values[1] = batch->state_names[state];
+	values[2] = IntervalPGetDatum(&left);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * keep_alive_many(session_ids bigint[])
+ * returns table (session_id bigint, state text, time_left interval)
+ */
+Datum
+atomix_keep_alive_many(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Batch		batch;
+	ArrayType  *array;
+	Datum	   *ids;
+	bool	   *nulls;
+	int			count;
+
+	atx_refuse_null(PG_ARGISNULL(0), "session_ids");
+	require_writable("atomix.keep_alive_many()");
+	array = PG_GETARG_ARRAYTYPE_P(0);
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &ids, &nulls, &count);
+	InitMaterializedSRF(fcinfo, 0);
+	batch.role = GetUserId();
+	batch.entered = false;
+	for (int i = 0; i < lengthof(member_states); i++)
+		batch.state_names[i] = CStringGetTextDatum(member_states[i]);
+
+	for (int i = 0; i < count; i++)
+	{
+		int64		time_left = 0;
+		AtxBatchState state;
+
+		CHECK_FOR_INTERRUPTS();
+		atx_refuse_null(nulls[i], "session_ids");
+		state = renew_member(&batch, DatumGetInt64(ids[i]), &time_left);
+		put_member(rsinfo, &batch, DatumGetInt64(ids[i]), state, time_left);
+	}
+	if (batch.entered)
+		atx_scope_leave(&batch.scope);
+	return (Datum) 0;
 }
 
 /*

@@ -128,6 +128,18 @@ atx_lock_shared(AtxLockClass class, int64 id)
 }
 
 /*
+ * The same if that needs no wait; false if it would.
+ */
+bool
+atx_try_lock_shared(AtxLockClass class, int64 id)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, class, id);
+	return take(&tag, ShareLock, true);
+}
+
+/*
  * Give back a lock just taken shared, because it turned out to be none of
  * the caller's business.
  */

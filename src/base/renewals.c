@@ -22,6 +22,7 @@
 #include "pgstat.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
+#include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
@@ -89,23 +90,14 @@ static int	nmarks = 0;
 static int	max_marks = 0;
 
 /*
- * Shared memory needed; known while libraries are preloaded.
+ * Ask for the shared memory and the locks; in the request hook.
  */
-Size
-atx_renewals_size(void)
+void
+atx_renewals_request(void)
 {
-	return add_size(MAXALIGN(sizeof(Header)),
-					hash_estimate_size(atx_shared_sessions, sizeof(Entry)));
-}
-
-/*
- * Locks needed, in a tranche of their own.
- */
-int
-atx_renewals_locks(void)
-{
+	RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(Header)),
+									hash_estimate_size(atx_shared_sessions, sizeof(Entry))));
 	RequestNamedLWLockTranche(TRANCHE_NAME, PARTITIONS);
-	return PARTITIONS;
 }
 
 /*
@@ -456,13 +448,30 @@ next_mark(const Key *key)
 }
 
 /*
- * Mark a session as ending if its latest renewal is not later than the bound
- * and none is just being committed; true also if it has no entry.  The mark
- * goes with the transaction.  The caller holds the session's private lock
+ * Does what memory knows allow to end the session?  A renewal from before
+ * grace says nothing: then the row decides.
+ */
+static bool
+is_due(Entry *entry, AtxTick now, AtxTick grace_from)
+{
+	AtxTick		renewed_at = (AtxTick) pg_atomic_read_u64(&entry->renewed_at);
+
+	if (pg_atomic_read_u32(&entry->pins) != 0)
+		return false;
+	return renewed_at < grace_from ||
+		renewed_at + entry->timeout + ATX_LEASE_SLACK(entry->timeout) < now;
+}
+
+/*
+ * Mark a session as ending if its latest renewal allows that and none is
+ * just being committed; true also if it has no entry.  The mark goes with the
+ * transaction; if that commits without ending the session, the entry is lost
+ * and the row is all there is.  The caller holds the session's private lock
  * exclusive.
  */
 bool
-atx_renewal_end_if_due(Oid extension, int64 session_id, AtxTick bound)
+atx_renewal_end_if_due(Oid extension, int64 session_id, AtxTick now,
+					   AtxTick grace_from)
 {
 	Key			key = make_key(extension, session_id);
 	uint32		hash;
@@ -476,9 +485,7 @@ atx_renewal_end_if_due(Oid extension, int64 session_id, AtxTick bound)
 
 	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
 	mark->entry = search(&key, hash, HASH_FIND, NULL);
-	due = mark->entry == NULL ||
-		((AtxTick) pg_atomic_read_u64(&mark->entry->renewed_at) <= bound &&
-		 pg_atomic_read_u32(&mark->entry->pins) == 0);
+	due = mark->entry == NULL || is_due(mark->entry, now, grace_from);
 	if (due && mark->entry != NULL)
 	{
 		mark->entry->ender = MyProcPid;
@@ -534,7 +541,7 @@ atx_renewal_end(Oid extension, int64 session_id)
 }
 
 static bool
-wants_anchor(const Entry *entry, AtxTick now, AtxTick *renewed_at)
+wants_anchor(Entry *entry, AtxTick now, AtxTick *renewed_at)
 {
 	AtxTick		anchored_at = (AtxTick) pg_atomic_read_u64(&entry->anchored_at);
 

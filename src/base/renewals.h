@@ -37,8 +37,13 @@ typedef struct AtxAnchor
 	AtxTick		renewed_at;
 } AtxAnchor;
 
-extern Size atx_renewals_size(void);
-extern int	atx_renewals_locks(void);
+/*
+ * How long after its timeout a session is ended at the earliest.  It makes
+ * room for renewals that were not written because one was just before them.
+ */
+#define ATX_LEASE_SLACK(timeout)	((timeout) / 8)
+
+extern void atx_renewals_request(void);
 extern void atx_renewals_create(void);
 extern void atx_renewals_init(void);
 extern bool atx_renewals_usable(void);
@@ -50,7 +55,8 @@ extern bool atx_renewal_fill(Oid extension, int64 session_id,
 extern void atx_renewal_note(Oid extension, int64 session_id, AtxTick at,
 							 bool in_row);
 
-extern bool atx_renewal_end_if_due(Oid extension, int64 session_id, AtxTick bound);
+extern bool atx_renewal_end_if_due(Oid extension, int64 session_id,
+								   AtxTick now, AtxTick grace_from);
 extern void atx_renewal_end(Oid extension, int64 session_id);
 
 extern int	atx_renewals_to_anchor(Oid extension, AtxTick now,

@@ -30,6 +30,7 @@ int			atx_hint_interval = 50;
 int			atx_max_wait = 10000;
 int			atx_max_message_size = 1024 * 1024;
 int			atx_worker_limit = 4;
+int			atx_shared_sessions = 65536;
 char	   *atx_leader_name = NULL;
 bool		atx_coalesce_renewals = true;
 
@@ -99,6 +100,22 @@ define_server_settings(void)
 							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
+static void
+define_memory_settings(void)
+{
+	DefineCustomIntVariable("atomix.worker_limit",
+							"Most databases that are served by a worker.",
+							NULL, &atx_worker_limit,
+							4, 1, 256,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("atomix.shared_sessions",
+							"Most sessions, in all databases, that are renewed in shared memory.",
+							"Further sessions are renewed in their rows. A session takes about 140 bytes.",
+							&atx_shared_sessions,
+							65536, 1, 100000000,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+}
+
 /*
  * Define all settings; called once per process that loads the library.
  */
@@ -108,13 +125,9 @@ atx_settings_init(void)
 	define_session_settings();
 	define_server_settings();
 
-	/* It sizes shared memory, so it exists only where there is some. */
+	/* They size shared memory, so they exist only where there is some. */
 	if (process_shared_preload_libraries_in_progress)
-		DefineCustomIntVariable("atomix.worker_limit",
-								"Most databases that are served by a worker.",
-								NULL, &atx_worker_limit,
-								4, 1, 256,
-								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+		define_memory_settings();
 
 	MarkGUCPrefixReserved("atomix");
 }

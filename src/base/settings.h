@@ -20,6 +20,7 @@ extern int	atx_hint_interval;	/* least time between two rounds of hints */
 extern int	atx_max_wait;		/* longest a call waits for others */
 extern int	atx_max_message_size;	/* bytes of one protocol message */
 extern int	atx_worker_limit;	/* databases served by a worker */
+extern int	atx_shared_sessions;	/* sessions renewed in shared memory */
 extern char *atx_leader_name;
 extern bool atx_coalesce_renewals;	/* tests and benchmarks turn it off */
 

@@ -16,6 +16,7 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 
+#include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "compat.h"
@@ -42,6 +43,7 @@ request_shmem(void)
 
 	RequestAddinShmemSpace(shared_size());
 	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
+	atx_renewals_request();
 }
 
 static void
@@ -57,6 +59,7 @@ clear_slot(AtxSlot *slot)
 	slot->grace_from = 0;
 	slot->grace_served = 0;
 	slot->last_beat = 0;
+	slot->confirmed_beat = 0;
 	slot->idle = false;
 	slot->last_cycle = 0;
 	slot->lag = 0;
@@ -98,6 +101,7 @@ startup_shmem(void)
 	atx_shared = ShmemInitStruct("atomix", shared_size(), &found);
 	if (!found)
 		initialise_shared(atx_shared);
+	atx_renewals_create();
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -48,6 +48,7 @@ typedef struct AtxSlot
 	AtxTick		grace_from;		/* leases count from here at the earliest */
 	int64		grace_served;	/* time served when grace_from was set */
 	AtxTick		last_beat;		/* 0: no beat is expected */
+	AtxTick		confirmed_beat; /* beginning of the latest one that committed */
 
 	/* What the view "workers" shows. */
 	bool		idle;			/* disabled or of another version */

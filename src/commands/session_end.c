@@ -11,7 +11,9 @@
 #include "postgres.h"
 
 #include "base/duration.h"
+#include "base/extension.h"
 #include "base/private_lock.h"
+#include "base/renewals.h"
 #include "base/settings.h"
 #include "commands/hints.h"
 #include "commands/session_end.h"
@@ -65,6 +67,35 @@ lock_free_ones(const AtxExpiry *expiry, int64 *ids, int count)
 	return locked;
 }
 
+/*
+ * Keep those that memory lets go, marked so that they cannot be renewed any
+ * more; have the rows of the others say what memory knows.
+ */
+static int
+mark_due_ones(const AtxMoment *moment, int64 *ids, int count)
+{
+	Oid			extension = atx_extension()->oid;
+	AtxAnchor	renewed[ATX_END_BATCH];
+	int			nrenewed = 0;
+	int			due = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		AtxRenewal	renewal;
+
+		if (atx_renewal_end_if_due(extension, ids[i], moment->now, moment->grace_from))
+			ids[due++] = ids[i];
+		else if (atx_renewal_find(extension, ids[i], &renewal) == ATX_RENEWAL_LIVE)
+		{
+			renewed[nrenewed].session_id = ids[i];
+			renewed[nrenewed++].renewed_at = renewal.renewed_at;
+		}
+	}
+	if (nrenewed > 0)
+		(void) atx_lease_anchor(moment, renewed, nrenewed);
+	return due;
+}
+
 /* Decide the end of those that are past their deadline, by a fresh clock. */
 static void
 expire(const AtxAuthority *authority, int64 *ids, int count, AtxExpiry *expiry)
@@ -75,7 +106,9 @@ expire(const AtxAuthority *authority, int64 *ids, int count, AtxExpiry *expiry)
 	if (count == 0)
 		return;
 	moment = atx_moment(authority);
-	expiry->ended = atx_session_expire(&moment, ids, count, &expiry->latest);
+	count = mark_due_ones(&moment, ids, count);
+	if (count > 0)
+		expiry->ended = atx_session_expire(&moment, ids, count, &expiry->latest);
 }
 
 static int

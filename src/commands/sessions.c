@@ -11,10 +11,14 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
 #include "utils/acl.h"
 
 #include "base/duration.h"
 #include "base/private_lock.h"
+#include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/transaction.h"
@@ -109,7 +113,138 @@ why_not_usable(int64 session_id, Oid role)
 }
 
 /*
- * Renew a session; *time_left is how long it now lives at least (ticks).
+ * May a renewal be confirmed without asking the standby?  One that must
+ * confirm commits would notice if this primary were cut off; the worker's
+ * beats ask it, and one must have been answered lately.
+ */
+static bool
+standby_has_confirmed(void)
+{
+	AtxSlot    *slot;
+
+	if (SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
+		return true;
+	slot = atx_slot_find(MyDatabaseId);
+	return slot != NULL && slot->confirmed_beat != 0 &&
+		atx_now() - slot->confirmed_beat < atx_min_session_timeout * ATX_TICKS_PER_MS / 8;
+}
+
+/*
+ * Is the row recent enough for renewals in memory?  After a restart a lease
+ * goes on from its row with a quarter of the timeout on top, and with the
+ * slack, which memory has no use for; so far may the row be behind.
+ */
+static bool
+anchor_holds(const AtxRenewal *renewal, AtxTick now)
+{
+	return now - renewal->anchored_at <=
+		renewal->timeout / 4 + ATX_LEASE_SLACK(renewal->timeout);
+}
+
+static bool
+memory_serves(void)
+{
+	return atx_renewals_usable() && atx_enabled && !RecoveryInProgress() &&
+		standby_has_confirmed();
+}
+
+static void
+note_renewal(Oid extension, int64 session_id, AtxTick at, bool in_row)
+{
+	atx_renewal_note(extension, session_id, at, in_row);
+	atx_transaction_used_session();
+}
+
+/*
+ * Renew a session in shared memory: no row, no WAL, no transaction id.  Live:
+ * it is renewed; absent: it has to go by its row; ending: somebody's
+ * transaction is just ending it.
+ */
+AtxRenewalState
+atx_renew_in_memory(Oid role, int64 session_id, int64 *time_left)
+{
+	Oid			extension = atx_extension()->oid;
+	AtxTick		now = atx_now();
+	AtxRenewal	renewal;
+	AtxRenewalState state;
+
+	if (!memory_serves())
+		return ATX_RENEWAL_ABSENT;
+	state = atx_renewal_find(extension, session_id, &renewal);
+	if (state != ATX_RENEWAL_LIVE)
+		return state;
+	if (!has_privs_of_role(role, renewal.owner) || !anchor_holds(&renewal, now))
+		return ATX_RENEWAL_ABSENT;
+	note_renewal(extension, session_id, now, false);
+	*time_left = renewal.timeout;
+	return state;
+}
+
+/*
+ * The same, but waits for whoever is just ending the session, so that there
+ * is a definite answer; false if the session has to go by its row.
+ */
+bool
+atx_keep_alive_in_memory(int64 session_id, int64 *time_left)
+{
+	AtxRenewalState state;
+
+	while ((state = atx_renew_in_memory(GetUserId(), session_id, time_left)) ==
+		   ATX_RENEWAL_ENDING)
+	{
+		atx_lock_shared(ATX_LOCK_SESSION, session_id);
+		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
+	}
+	return state == ATX_RENEWAL_LIVE;
+}
+
+/*
+ * Take a session whose row was read under its lock into memory and renew it
+ * there; false if that cannot be.
+ */
+static bool
+move_to_memory(AtxScope *scope, int64 session_id, const AtxMoment *moment,
+			   int64 *time_left)
+{
+	Oid			extension = scope->extension->oid;
+	AtxRenewal	renewal;
+
+	if (!memory_serves() ||
+		!atx_lease_mirror(session_id, scope->caller, moment, &renewal) ||
+		!atx_renewal_fill(extension, session_id, &renewal) ||
+		!anchor_holds(&renewal, moment->now))
+		return false;
+	note_renewal(extension, session_id, moment->now, false);
+	*time_left = renewal.timeout;
+	return true;
+}
+
+/* Renew a session whose shared lock is held; the lock stays if need be. */
+static AtxAnswer
+renew_locked(AtxScope *scope, int64 session_id, const AtxMoment *moment,
+			 int64 *time_left)
+{
+	AtxAnswer	answer;
+	bool		written;
+
+	if (move_to_memory(scope, session_id, moment, time_left))
+	{
+		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
+		return ATX_ANSWER_DONE;
+	}
+	if (!atx_lease_renew(session_id, scope->caller, moment, time_left, &written))
+	{
+		answer = why_not_usable(session_id, scope->caller);
+		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
+		return answer;
+	}
+	note_renewal(scope->extension->oid, session_id, moment->now, written);
+	return ATX_ANSWER_DONE;
+}
+
+/*
+ * Renew a session by its row, and have the next renewals go to memory;
+ * *time_left is how long it now lives at least (ticks).
  */
 AtxAnswer
 atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left)
@@ -123,14 +258,40 @@ atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left)
 
 	atx_lock_shared(ATX_LOCK_SESSION, session_id);
 	moment = atx_moment(authority);
-	if (!atx_lease_renew(session_id, scope->caller, &moment, time_left))
-	{
-		answer = why_not_usable(session_id, scope->caller);
-		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
-		return answer;
-	}
-	atx_transaction_used_session();
-	return ATX_ANSWER_DONE;
+	return renew_locked(scope, session_id, &moment, time_left);
+}
+
+static AtxBatchState
+member_state(AtxScope *scope, int64 session_id)
+{
+	Oid			owner;
+	AtxOutcome	outcome = atx_session_outcome(session_id, &owner);
+
+	if (outcome == ATX_SESSION_UNKNOWN || outcome == ATX_DONE ||
+		!has_privs_of_role(scope->caller, owner))
+		return ATX_MEMBER_UNKNOWN;
+	if (atx_session_is_closing(session_id))
+		return ATX_MEMBER_CLOSING;
+	return outcome == ATX_SESSION_EXPIRED ? ATX_MEMBER_EXPIRED : ATX_MEMBER_CLOSED;
+}
+
+/*
+ * Renew one session of a batch that memory could not serve.  It does not
+ * wait for anybody.
+ */
+AtxBatchState
+atx_keep_alive_member(AtxScope *scope, int64 session_id, int64 *time_left)
+{
+	const AtxAuthority *authority;
+	AtxMoment	moment;
+
+	atx_raise_unless_done(atx_await_authority(&authority));
+	if (!atx_try_lock_shared(ATX_LOCK_SESSION, session_id))
+		return ATX_MEMBER_ENDING;
+	moment = atx_moment(authority);
+	if (renew_locked(scope, session_id, &moment, time_left).outcome == ATX_DONE)
+		return ATX_MEMBER_OPENED;
+	return member_state(scope, session_id);
 }
 
 /* May the role end the session, whether or not it still lives? */
@@ -179,6 +340,7 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 		atx_unlock_exclusive(ATX_LOCK_SESSION, session_id);
 		return answer.outcome == ATX_SESSION_UNKNOWN ? answer : ATX_ANSWER_DONE;
 	}
+	atx_renewal_end(atx_extension()->oid, session_id);
 	atx_transaction_used_session();
 	atx_transaction_wakes_worker();
 	return ATX_ANSWER_DONE;

@@ -8,15 +8,31 @@
 #ifndef ATX_SESSIONS_H
 #define ATX_SESSIONS_H
 
+#include "base/renewals.h"
 #include "base/spi.h"
 #include "tables/session.h"
+
+/* What became of a member of a batch of keep-alives. */
+typedef enum AtxBatchState
+{
+	ATX_MEMBER_OPENED,			/* renewed */
+	ATX_MEMBER_ENDING,			/* somebody is ending it just now */
+	ATX_MEMBER_CLOSING,
+	ATX_MEMBER_CLOSED,
+	ATX_MEMBER_EXPIRED,
+	ATX_MEMBER_UNKNOWN
+} AtxBatchState;
 
 /* In AtxSessionSpec.timeout: the default of the server. */
 #define ATX_DEFAULT_TIMEOUT		INT64CONST(-1)
 
 extern AtxAnswer atx_open_session(AtxScope *scope, AtxSessionSpec *spec,
 								  int64 *session_id);
+extern AtxRenewalState atx_renew_in_memory(Oid role, int64 session_id, int64 *time_left);
+extern bool atx_keep_alive_in_memory(int64 session_id, int64 *time_left);
 extern AtxAnswer atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left);
+extern AtxBatchState atx_keep_alive_member(AtxScope *scope, int64 session_id,
+										   int64 *time_left);
 extern AtxAnswer atx_close_session(AtxScope *scope, int64 session_id, bool *ended);
 extern AtxAnswer atx_end_session(AtxScope *scope, int64 session_id,
 								 const char *reason, bool *ended);

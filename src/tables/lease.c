@@ -35,8 +35,30 @@ static AtxStatement find = {
 	2, {INT8OID, OIDOID}
 };
 
-static AtxStatement find_any = {
-	"SELECT 1 FROM atomix.lease LIMIT 1"
+/* A row that this transaction wrote may not be mirrored. */
+static AtxStatement mirror = {
+	"SELECT l.owner, l.timeout,"
+	" CASE WHEN l.epoch = $3 AND l.renewed_at >= $4 THEN l.renewed_at ELSE 0 END"
+	" FROM atomix.lease l WHERE l.session_id = $1"
+	" AND " ATX_LEASE_USABLE_BY("$2")
+	" AND (l.xmin = pg_catalog.pg_current_xact_id_if_assigned()::xid) IS NOT TRUE",
+	4, {INT8OID, OIDOID, INT4OID, INT8OID}
+};
+
+/* $1 to $4 as in ATX_LEASE_DEADLINE. */
+static AtxStatement anchor = {
+	"UPDATE atomix.lease l SET epoch = $1, renewed_at = k.at,"
+	" served = $4 + (k.at - $3), check_epoch = CASE WHEN k.checked THEN $1"
+	" ELSE l.check_epoch END, check_at = CASE WHEN k.checked"
+	" THEN k.at + l.timeout + l.timeout / 8 ELSE l.check_at END"
+	" FROM (SELECT x.session_id, k.at,"
+	" (x.check_epoch, x.check_at) <= ($1, $2) AS checked"
+	" FROM pg_catalog.unnest($5, $6) AS k (session_id, at)"
+	" JOIN atomix.lease x ON x.session_id = k.session_id"
+	" FOR UPDATE OF x SKIP LOCKED) k"
+	" WHERE l.session_id = k.session_id AND k.at >= $3"
+	" RETURNING l.session_id, k.at",
+	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
 static AtxStatement find_due = {
@@ -69,16 +91,6 @@ static AtxStatement correct_future = {
 };
 
 /*
- * How long after its timeout a session is ended at the earliest.  It makes
- * room for renewals that were not written because one was just before them.
- */
-int64
-atx_lease_slack(int64 timeout)
-{
-	return timeout / 8;
-}
-
-/*
  * The tick after which the session may be ended by expiry.
  *
  * A renewal of this run of the server counts from when it was made.  One
@@ -93,11 +105,11 @@ atx_lease_deadline(const AtxMoment *moment, int32 epoch, AtxTick renewed_at,
 	int64		remaining;
 
 	if (epoch == moment->epoch && renewed_at >= moment->grace_from)
-		return renewed_at + timeout + atx_lease_slack(timeout);
+		return renewed_at + timeout + ATX_LEASE_SLACK(timeout);
 
 	remaining = timeout / 4 * 5 - (moment->grace_served - served);
 	remaining = Min(timeout, Max(0, remaining));
-	return moment->grace_from + remaining + atx_lease_slack(timeout);
+	return moment->grace_from + remaining + ATX_LEASE_SLACK(timeout);
 }
 
 /*
@@ -109,7 +121,7 @@ atx_lease_deadline(const AtxMoment *moment, int32 epoch, AtxTick renewed_at,
  */
 bool
 atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
-				int64 *timeout)
+				int64 *timeout, bool *written)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -122,8 +134,8 @@ atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
 	};
 	Datum		key[] = {Int64GetDatum(session_id), ObjectIdGetDatum(role)};
 
-	if (atx_execute(&renew, values, NULL) == 0 &&
-		atx_execute(&find, key, NULL) == 0)
+	*written = atx_execute(&renew, values, NULL) > 0;
+	if (!*written && atx_execute(&find, key, NULL) == 0)
 		return false;
 
 	*timeout = atx_result_int64(0, 1);
@@ -131,12 +143,59 @@ atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
 }
 
 /*
- * Does any session live?
+ * Read a lease for shared memory; false if there is none that the role may
+ * use, or it is not committed.  A renewal from before grace counts as none.
  */
 bool
-atx_lease_any(void)
+atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
+				 AtxRenewal *renewal)
 {
-	return atx_execute(&find_any, NULL, NULL) > 0;
+	Datum		values[] = {
+		Int64GetDatum(session_id),
+		ObjectIdGetDatum(role),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->grace_from)
+	};
+
+	if (atx_execute(&mirror, values, NULL) == 0)
+		return false;
+	renewal->owner = atx_result_oid(0, 1);
+	renewal->timeout = atx_result_int64(0, 2);
+	renewal->renewed_at = renewal->anchored_at = atx_result_int64(0, 3);
+	return true;
+}
+
+/*
+ * Write renewals of shared memory into their rows; returns how many it did,
+ * which then stand first in the array.  It skips rows that are locked.
+ */
+int
+atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count)
+{
+	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
+	int64	   *ticks = palloc(sizeof(int64) * Max(count, 1));
+	Datum		values[6];
+	int			done;
+
+	for (int i = 0; i < count; i++)
+	{
+		ids[i] = anchors[i].session_id;
+		ticks[i] = anchors[i].renewed_at;
+	}
+	values[0] = Int32GetDatum(moment->epoch);
+	values[1] = Int64GetDatum(moment->now);
+	values[2] = Int64GetDatum(moment->grace_from);
+	values[3] = Int64GetDatum(moment->grace_served);
+	values[4] = atx_int64_array(ids, count);
+	values[5] = atx_int64_array(ticks, count);
+	done = (int) atx_execute(&anchor, values, NULL);
+
+	for (int i = 0; i < done; i++)
+	{
+		anchors[i].session_id = atx_result_int64(i, 1);
+		anchors[i].renewed_at = atx_result_int64(i, 2);
+	}
+	return done;
 }
 
 /*

@@ -11,6 +11,7 @@
 #ifndef ATX_LEASE_H
 #define ATX_LEASE_H
 
+#include "base/renewals.h"
 #include "tables/authority.h"
 
 /* A place in the order in which leases come due. */
@@ -39,13 +40,14 @@ typedef struct AtxLeasePosition
 	"(l.owner = " role " OR " role " = 0" \
 	" OR pg_catalog.pg_has_role(" role ", l.owner, 'USAGE'))"
 
-extern int64 atx_lease_slack(int64 timeout);
 extern AtxTick atx_lease_deadline(const AtxMoment *moment, int32 epoch,
 								  AtxTick renewed_at, int64 served, int64 timeout);
 
 extern bool atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
-							int64 *timeout);
-extern bool atx_lease_any(void);
+							int64 *timeout, bool *written);
+extern bool atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
+							 AtxRenewal *renewal);
+extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count);
 extern int	atx_lease_due(const AtxMoment *moment, AtxLeasePosition *from,
 						  int limit, int64 *due, int64 *early);
 extern void atx_lease_postpone(const AtxMoment *moment, const int64 *ids, int count);

@@ -49,7 +49,7 @@ static AtxStatement close_session = {
 };
 
 static AtxStatement find_session = {
-	"SELECT s.owner::pg_catalog.oid, s.ended_at IS NULL, s.cause"
+	"SELECT s.owner::pg_catalog.oid, s.ended_at IS NULL, s.cause, s.state"
 	" FROM atomix.session s WHERE s.session_id = $1",
 	1, {INT8OID}
 };
@@ -219,6 +219,18 @@ atx_session_outcome(int64 session_id, Oid *owner)
 		return ATX_DONE;
 	return strcmp(atx_result_text(0, 3), "expired") == 0 ?
 		ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
+}
+
+/*
+ * Has the session's end been decided, but not yet finished?
+ */
+bool
+atx_session_is_closing(int64 session_id)
+{
+	Datum		values[] = {Int64GetDatum(session_id)};
+
+	return atx_execute(&find_session, values, NULL) > 0 &&
+		strcmp(atx_result_text(0, 4), "closing") == 0;
 }
 
 /*

@@ -41,6 +41,7 @@ extern bool atx_session_close(int64 session_id, const char *cause, const char *r
 							  const AtxMoment *moment, Oid role);
 extern AtxOutcome atx_session_outcome(int64 session_id, Oid *owner);
 
+extern bool atx_session_is_closing(int64 session_id);
 extern int	atx_session_expire(const AtxMoment *moment, const int64 *ids, int count,
 							   int64 *latest);
 extern int	atx_session_finish(int limit);

@@ -30,6 +30,7 @@
 
 #include "atomix.h"
 #include "base/duration.h"
+#include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/spi.h"
@@ -42,6 +43,10 @@
 #define IDLE_WAIT_MS		60000
 #define AFTER_ERROR_MS		1000
 #define RETRY_BUSY_MS		100
+
+/* How often renewals are looked at, and how many are written at once. */
+#define ANCHOR_INTERVAL		(250 * ATX_TICKS_PER_MS)
+#define ANCHOR_BATCH		1000
 
 /* Sessions whose end raised an error, and for how long they are passed over. */
 #define MAX_POISONED		64
@@ -80,12 +85,23 @@ typedef struct Pass
 	int64		latest;
 } Pass;
 
+/* Renewals of memory on their way to the rows. */
+typedef struct Anchoring
+{
+	const AtxAuthority *authority;
+	AtxAnchor	anchors[ANCHOR_BATCH];
+	int			found;
+	int			done;
+} Anchoring;
+
 typedef void (*Step) (void *state);
 
 static AtxSlot *my_slot;
 static bool wanted = true;		/* shall another worker follow this one? */
 static AtxTick last_beat = 0;
+static AtxTick beat_began = 0;	/* not yet known to be committed; 0: none */
 static AtxTick last_told = 0;
+static AtxTick last_anchored = 0;
 static bool finish_pending = true;
 static bool tell_pending = true;
 static int64 poisoned[MAX_POISONED];
@@ -203,6 +219,7 @@ beat(const AtxAuthority *authority, bool alone)
 	if (alone && (SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0'))
 		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	beat_began = atx_now();
 	atx_beat(authority);
 	last_beat = atx_now();
 }
@@ -350,6 +367,41 @@ expire_due(const AtxAuthority *authority, Pass *pass)
 }
 
 static void
+anchor_step(void *state)
+{
+	Anchoring  *anchoring = (Anchoring *) state;
+	AtxMoment	moment = atx_moment(anchoring->authority);
+
+	anchoring->done = 0;
+	anchoring->found = atx_renewals_to_anchor(atx_extension()->oid, moment.now,
+											  anchoring->anchors, ANCHOR_BATCH);
+	if (anchoring->found > 0)
+		anchoring->done = atx_lease_anchor(&moment, anchoring->anchors, anchoring->found);
+}
+
+/*
+ * Have the rows know the renewals of memory before these are too far ahead
+ * of them.  Memory learns of it when it is committed.
+ */
+static void
+anchor_renewals(const AtxAuthority *authority)
+{
+	static Anchoring anchoring;
+	Oid			extension = authority->extension;
+
+	anchoring.authority = authority;
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (run(anchor_step, &anchoring, "writing renewals") != RUN_DONE)
+			return;
+		for (int i = 0; i < anchoring.done; i++)
+			atx_renewal_anchored(extension, &anchoring.anchors[i]);
+	} while (anchoring.found == ANCHOR_BATCH && anchoring.done > 0);
+	last_anchored = atx_now();
+}
+
+static void
 finish_step(void *state)
 {
 	*(bool *) state = atx_finish_step();
@@ -461,6 +513,8 @@ serve(const Look *look)
 
 	if (look->next_check != 0 && look->next_check <= atx_now())
 		expire_due(&look->authority, &pass);
+	if (look->next_check != 0 && atx_now() - last_anchored >= ANCHOR_INTERVAL)
+		anchor_renewals(&look->authority);
 	if (pass.ended > 0)
 		finish_pending = tell_pending = true;
 	if (finish_pending)
@@ -472,6 +526,18 @@ serve(const Look *look)
 	return pass.seen > 0;
 }
 
+/* The transaction of the latest beat has committed, here and on standbys. */
+static void
+confirm_beat(void)
+{
+	if (beat_began == 0)
+		return;
+	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
+	my_slot->confirmed_beat = beat_began;
+	LWLockRelease(atx_shared->lock);
+	beat_began = 0;
+}
+
 /*
  * One cycle; returns for how many milliseconds nothing is due after it.
  */
@@ -480,6 +546,7 @@ cycle(void)
 {
 	Look		look = {0};
 
+	beat_began = 0;
 	switch (run(look_step, &look, "looking for due sessions"))
 	{
 		case RUN_ABSENT:
@@ -494,6 +561,7 @@ cycle(void)
 			break;
 	}
 
+	confirm_beat();
 	if (look.jumped)
 	{
 		pg_atomic_write_u32(&my_slot->jump_wanted, 0);
