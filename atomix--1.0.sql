@@ -183,6 +183,13 @@ COMMENT ON FUNCTION atomix.end_session(bigint, text) IS
   'Ends the session of any role, for administrators. The reason is kept with it. False if it had already ended. Errors: MX001 unknown session, 57P03 server not ready, 25006 read-only.';
 REVOKE ALL ON FUNCTION atomix.end_session(bigint, text) FROM PUBLIC;
 
+CREATE FUNCTION atomix.wait_events(session_id bigint, timeout interval DEFAULT '10 s')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_wait_events'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.wait_events(bigint, interval) IS
+  'Waits until something happens to a session, at most timeout and atomix.max_wait. True: look at it, something did happen or it has ended; false: the time is over. Errors: MX001 unknown session.';
+
 --
 -- Service atomix.multiraft.v1.Partition
 --
@@ -233,6 +240,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix._advance_clock(interval, boolean) IS
   'For tests: moves the lease clock of the whole server forward, as if the workers had run meanwhile, or, if stalled, as if the machine had been suspended. Superusers only; needs preload (55000).';
 REVOKE ALL ON FUNCTION atomix._advance_clock(interval, boolean) FROM PUBLIC;
+
+CREATE FUNCTION atomix._ring(session_id bigint)
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_ring'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix._ring(bigint) IS
+  'For tests: rings the doorbell for a session when the transaction commits.';
+REVOKE ALL ON FUNCTION atomix._ring(bigint) FROM PUBLIC;
 
 CREATE FUNCTION atomix._recode(message text, bytes bytea)
 RETURNS bytea

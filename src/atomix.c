@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "base/doorbell.h"
 #include "base/extension.h"
 #include "base/private_lock.h"
 #include "base/renewals.h"
@@ -33,6 +34,7 @@ _PG_init(void)
 	atx_transaction_init();
 	atx_private_lock_init();
 	atx_renewals_init();
+	atx_doorbell_init();
 
 	/* pg_upgrade moves catalogs under a server that must not act. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)

@@ -16,6 +16,7 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 
+#include "base/doorbell.h"
 #include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
@@ -44,6 +45,7 @@ request_shmem(void)
 	RequestAddinShmemSpace(shared_size());
 	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
 	atx_renewals_request();
+	atx_doorbell_request();
 }
 
 static void
@@ -102,6 +104,7 @@ startup_shmem(void)
 	if (!found)
 		initialise_shared(atx_shared);
 	atx_renewals_create();
+	atx_doorbell_create();
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -30,3 +30,18 @@ atx_hint_session_change(const AtxSessionChange *change)
 			 change->session_id, change->version);
 	Async_Notify(SESSIONS_CHANNEL, payload);
 }
+
+/*
+ * Tell listeners of one session, on its own channel, that something happened
+ * to it: "<session id> <version>".
+ */
+void
+atx_hint_session(int64 session_id, int64 version)
+{
+	char		channel[64];
+	char		payload[64];
+
+	snprintf(channel, sizeof(channel), "atomix_session_" INT64_FORMAT, session_id);
+	snprintf(payload, sizeof(payload), INT64_FORMAT " " INT64_FORMAT, session_id, version);
+	Async_Notify(channel, payload);
+}

@@ -10,6 +10,7 @@
 
 #include "tables/session.h"
 
+extern void atx_hint_session(int64 session_id, int64 version);
 extern void atx_hint_session_change(const AtxSessionChange *change);
 
 #endif							/* ATX_HINTS_H */

@@ -10,6 +10,9 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
+#include "base/doorbell.h"
 #include "base/duration.h"
 #include "base/extension.h"
 #include "base/private_lock.h"
@@ -109,6 +112,8 @@ expire(const AtxAuthority *authority, int64 *ids, int count, AtxExpiry *expiry)
 	count = mark_due_ones(&moment, ids, count);
 	if (count > 0)
 		expiry->ended = atx_session_expire(&moment, ids, count, &expiry->latest);
+	for (int i = 0; i < expiry->ended; i++)
+		atx_doorbell_ring(ids[i]);
 }
 
 static int
@@ -189,6 +194,24 @@ atx_number_step(void)
 					 changes[i].reason ?
 					 errdetail("Reason: %s.", changes[i].reason) : 0));
 	}
+	return count == STEP_ROWS;
+}
+
+/*
+ * Tell listeners of single sessions that it was rung for these; true if there
+ * may be more.
+ */
+bool
+atx_hint_step(void)
+{
+	int64		ids[STEP_ROWS];
+	int			count = atx_doorbell_take(MyDatabaseId, ids, STEP_ROWS);
+	AtxSessionChange *changes;
+
+	if (count == 0)
+		return false;
+	for (int i = atx_session_versions(ids, count, &changes) - 1; i >= 0; i--)
+		atx_hint_session(changes[i].session_id, changes[i].version);
 	return count == STEP_ROWS;
 }
 

@@ -36,6 +36,7 @@ extern void atx_expire_one(const AtxAuthority *authority, int64 session_id,
 						   AtxExpiry *expiry);
 extern bool atx_finish_step(void);
 extern bool atx_number_step(void);
+extern bool atx_hint_step(void);
 extern bool atx_forget_step(const AtxAuthority *authority);
 
 #endif							/* ATX_SESSION_END_H */

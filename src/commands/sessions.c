@@ -16,6 +16,7 @@
 #include "replication/syncrep.h"
 #include "utils/acl.h"
 
+#include "base/doorbell.h"
 #include "base/duration.h"
 #include "base/private_lock.h"
 #include "base/renewals.h"
@@ -341,6 +342,7 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 		return answer.outcome == ATX_SESSION_UNKNOWN ? answer : ATX_ANSWER_DONE;
 	}
 	atx_renewal_end(atx_extension()->oid, session_id);
+	atx_doorbell_ring(session_id);
 	atx_transaction_used_session();
 	atx_transaction_wakes_worker();
 	return ATX_ANSWER_DONE;

@@ -51,6 +51,8 @@ atx_upkeep(void)
 		;
 	while (atx_number_step())
 		;
+	while (atx_hint_step())
+		;
 	while (atx_forget_step(authority))
 		;
 

@@ -65,7 +65,8 @@ static AtxStatement expire_sessions = {
 	" UPDATE atomix.session s SET state = 'closing', cause = 'expired',"
 	" reason = 'expired', ended_at = $6, ended_epoch = $1, ended_tick = $2,"
 	" ack_floor = gone.ack_floor, version = NULL"
-	" FROM gone WHERE s.session_id = gone.session_id RETURNING gone.late",
+	" FROM gone WHERE s.session_id = gone.session_id"
+	" RETURNING gone.late, gone.session_id",
 	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 };
 
@@ -92,6 +93,12 @@ static AtxStatement number_sessions = {
 	" WHERE s.session_id = k.session_id"
 	" RETURNING s.session_id, s.version, s.state, s.reason",
 	2, {INT8ARRAYOID, INT8OID}
+};
+
+static AtxStatement find_versions = {
+	"SELECT session_id, COALESCE(version, 0) FROM atomix.session"
+	" WHERE session_id = ANY ($1)",
+	1, {INT8ARRAYOID}
 };
 
 static AtxStatement forget_sessions = {
@@ -235,11 +242,12 @@ atx_session_is_closing(int64 session_id)
 
 /*
  * Decide the end of those of the sessions that are past their deadline now:
- * their leases go and their state is closing.  Returns how many, and in
- * *latest by how many ticks the latest came after its deadline.
+ * their leases go and their state is closing.  Returns how many, which then
+ * stand first in ids, and in *latest by how many ticks the latest came after
+ * its deadline.
  */
 int
-atx_session_expire(const AtxMoment *moment, const int64 *ids, int count,
+atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 				   int64 *latest)
 {
 	Datum		values[] = {
@@ -253,7 +261,10 @@ atx_session_expire(const AtxMoment *moment, const int64 *ids, int count,
 	uint64		ended = atx_execute(&expire_sessions, values, NULL);
 
 	for (uint64 i = 0; i < ended; i++)
+	{
 		*latest = Max(*latest, atx_result_int64(i, 1));
+		ids[i] = atx_result_int64(i, 2);
+	}
 	return (int) ended;
 }
 
@@ -296,6 +307,25 @@ atx_session_number(int limit, AtxSessionChange **changes)
 		(*changes)[i].version = atx_result_int64(i, 2);
 		(*changes)[i].state = atx_result_text(i, 3);
 		(*changes)[i].reason = atx_result_text(i, 4);
+	}
+	return count;
+}
+
+/*
+ * The versions of sessions, for hints; returns how many of them exist.  A
+ * change that is not numbered yet counts as version 0.
+ */
+int
+atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes)
+{
+	Datum		values[] = {atx_int64_array(ids, count)};
+
+	count = (int) atx_execute(&find_versions, values, NULL);
+	*changes = palloc0(sizeof(AtxSessionChange) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		(*changes)[i].session_id = atx_result_int64(i, 1);
+		(*changes)[i].version = atx_result_int64(i, 2);
 	}
 	return count;
 }

@@ -42,10 +42,11 @@ extern bool atx_session_close(int64 session_id, const char *cause, const char *r
 extern AtxOutcome atx_session_outcome(int64 session_id, Oid *owner);
 
 extern bool atx_session_is_closing(int64 session_id);
-extern int	atx_session_expire(const AtxMoment *moment, const int64 *ids, int count,
+extern int	atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 							   int64 *latest);
 extern int	atx_session_finish(int limit);
 extern int	atx_session_number(int limit, AtxSessionChange **changes);
+extern int	atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes);
 extern int	atx_session_forget(const AtxMoment *moment, int64 retention, int limit);
 extern bool atx_session_next_forget(const AtxMoment *moment, int64 retention,
 									AtxTick *at);

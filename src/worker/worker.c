@@ -414,6 +414,12 @@ number_step(void *state)
 }
 
 static void
+hint_step(void *state)
+{
+	*(bool *) state = atx_hint_step();
+}
+
+static void
 forget_step(void *state)
 {
 	Pass	   *pass = (Pass *) state;
@@ -463,7 +469,8 @@ tell_changes(void)
 		return;
 	if (pg_atomic_exchange_u32(&my_slot->work, 0) == 0 && !tell_pending)
 		return;
-	tell_pending = !run_all(number_step, "telling of sessions");
+	tell_pending = !run_all(number_step, "telling of sessions") ||
+		!run_all(hint_step, "telling listeners of single sessions");
 	last_told = atx_now();
 }
 

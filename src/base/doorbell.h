@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * doorbell.h
+ *	  How a commit wakes those who wait for something.
+ *
+ * A ring says that something about a session may have changed, no more.
+ * Whoever hears it looks at the tables, and looks now and then anyway.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_DOORBELL_H
+#define ATX_DOORBELL_H
+
+#include "base/clock.h"
+
+/* Longest time a waiter sleeps between two looks of its own. */
+#define ATX_POLL_INTERVAL	ATX_TICKS_PER_SEC
+
+extern void atx_doorbell_request(void);
+extern void atx_doorbell_create(void);
+extern void atx_doorbell_init(void);
+
+extern void atx_doorbell_ring(int64 session_id);
+extern uint64 atx_doorbell_position(int64 session_id);
+extern bool atx_doorbell_wait(int64 session_id, uint64 *position, AtxTick until);
+extern int	atx_doorbell_take(Oid database, int64 *session_ids, int limit);
+
+#endif							/* ATX_DOORBELL_H */
