@@ -109,6 +109,9 @@ atx_renewals_create(void)
 	HASHCTL		info = {0};
 	bool		found;
 
+	if (atx_shared_sessions == 0)
+		return;
+
 	header = ShmemInitStruct("atomix renewals header", sizeof(Header), &found);
 	if (!found)
 		ConditionVariableInit(&header->unpinned);

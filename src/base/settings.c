@@ -112,7 +112,7 @@ define_memory_settings(void)
 							"Most sessions, in all databases, that are renewed in shared memory.",
 							"Further sessions are renewed in their rows. A session takes about 140 bytes.",
 							&atx_shared_sessions,
-							65536, 1, 100000000,
+							65536, 0, 100000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
 
