@@ -16,7 +16,8 @@
 /* In the order in which one call takes them; ids within a class ascend. */
 typedef enum AtxLockClass
 {
-	ATX_LOCK_SESSION = 1
+	ATX_LOCK_JUMP,				/* id 0: taking over the database */
+	ATX_LOCK_SESSION
 } AtxLockClass;
 
 extern void atx_private_lock_init(void);

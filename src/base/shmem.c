@@ -78,6 +78,7 @@ initialise_shared(AtxShared *shared)
 		shared->start_id = MyStartTimestamp;
 	pg_atomic_init_u64(&shared->clock_offset, 0);
 	pg_atomic_init_u32(&shared->rescan, 0);
+	pg_atomic_init_u32(&shared->unserved, 0);
 	shared->nslots = atx_worker_limit;
 	for (int i = 0; i < shared->nslots; i++)
 	{

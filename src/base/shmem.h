@@ -77,6 +77,7 @@ typedef struct AtxShared
 	int			launcher_pid;	/* 0: none */
 	int			launcher_procno;
 	pg_atomic_uint32 rescan;	/* the launcher shall look at pg_database */
+	pg_atomic_uint32 unserved;	/* an extension was created, but no slot free */
 	AtxHold		holds[ATX_MAX_HOLDS];
 	int			nslots;
 	AtxSlot		slots[FLEXIBLE_ARRAY_MEMBER];

@@ -19,11 +19,10 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/latch.h"
-#include "storage/lmgr.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/extension.h"
+#include "base/private_lock.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "commands/jump.h"
@@ -63,7 +62,7 @@ take_over(const AtxAuthority *before, AtxAuthority *mine)
 	AtxMoment	moment;
 
 	mine->epoch = enter_epoch();
-	mine->index_floor = atx_index_jump();
+	mine->index_floor = atx_index_jump(before->index_floor);
 	mine->served = before->served;
 	if (before->start_id == mine->start_id)
 	{
@@ -95,8 +94,8 @@ atx_jump(void)
 	bool		served_before;
 	bool		same_identity;
 
-	LockRelationOid(get_relname_relid("authority", atx_extension()->schema),
-					ShareRowExclusiveLock);
+	/* Not a lock on a table: whoever jumps may have locked those already. */
+	atx_lock_exclusive(ATX_LOCK_JUMP, 0);
 	atx_authority_forget();
 	if (!atx_jump_is_due())
 		return;

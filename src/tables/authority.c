@@ -86,8 +86,8 @@ static AtxStatement newest_index = {
 
 static AtxStatement jump_index = {
 	"SELECT pg_catalog.setval('atomix.index_seq',"
-	" GREATEST(last_value + $1, $2)) FROM atomix.index_seq",
-	2, {INT8OID, INT8OID}
+	" GREATEST(last_value + $1, $2, $3)) FROM atomix.index_seq",
+	3, {INT8OID, INT8OID, INT8OID}
 };
 
 /*
@@ -345,8 +345,9 @@ atx_beat(const AtxAuthority *authority)
 
 	if (slot != NULL)
 	{
+		/* Under the lock, so that a test cannot move the clock meanwhile. */
 		LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
-		slot->last_beat = moment.now;
+		slot->last_beat = atx_now();
 		LWLockRelease(atx_shared->lock);
 	}
 	(void) atx_execute(&write_beat, values, NULL);
@@ -408,15 +409,16 @@ atx_index_newest(void)
 }
 
 /*
- * Move the index beyond everything that may ever have been handed out;
- * returns the new floor.
+ * Move the index beyond everything that may ever have been handed out, also
+ * if the sequence was set back behind the last floor; returns the new one.
  */
 int64
-atx_index_jump(void)
+atx_index_jump(int64 floor)
 {
 	Datum		values[] = {
 		Int64GetDatum(INDEX_JUMP),
-		Int64GetDatum(atx_seconds_since_2026() << INDEX_SECOND_SHIFT)
+		Int64GetDatum(atx_seconds_since_2026() << INDEX_SECOND_SHIFT),
+		Int64GetDatum(floor + INDEX_JUMP)
 	};
 
 	(void) atx_execute(&jump_index, values, NULL);

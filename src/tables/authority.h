@@ -55,7 +55,7 @@ extern void atx_beat_stop(void);
 
 extern int64 atx_index_draw(const AtxAuthority *authority);
 extern int64 atx_index_newest(void);
-extern int64 atx_index_jump(void);
+extern int64 atx_index_jump(int64 floor);
 extern int64 atx_session_versions_take(int64 count);
 
 #endif							/* ATX_AUTHORITY_H */

@@ -27,6 +27,10 @@ static AtxStatement find_partition = {
 	1, {INT4OID}
 };
 
+static AtxStatement find_any = {
+	"SELECT 1 FROM atomix.partition, atomix.partition_term LIMIT 1"
+};
+
 static AtxStatement create_partition = {
 	"WITH p AS (INSERT INTO atomix.partition (partition_id, term, leader)"
 	" VALUES ($1, 1, $2) ON CONFLICT DO NOTHING"
@@ -76,6 +80,15 @@ atx_partition_exists(int64 partition_id)
 		return false;
 	values[0] = Int32GetDatum((int32) partition_id);
 	return atx_execute(&find_partition, values, NULL) > 0;
+}
+
+/*
+ * Is there any partition, with its history?
+ */
+bool
+atx_partition_any(void)
+{
+	return atx_execute(&find_any, NULL, NULL) > 0;
 }
 
 /*

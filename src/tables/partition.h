@@ -10,6 +10,7 @@
 #ifndef ATX_PARTITION_H
 #define ATX_PARTITION_H
 
+extern bool atx_partition_any(void);
 extern bool atx_partition_exists(int64 partition_id);
 extern void atx_partition_ensure(void);
 extern void atx_partition_new_term(void);

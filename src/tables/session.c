@@ -88,10 +88,11 @@ static AtxStatement find_unnumbered = {
 };
 
 static AtxStatement number_sessions = {
-	"UPDATE atomix.session s SET version = $2 + k.n"
+	"WITH numbered AS (UPDATE atomix.session s SET version = $2 + k.n"
 	" FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (session_id, n)"
 	" WHERE s.session_id = k.session_id"
-	" RETURNING s.session_id, s.version, s.state, s.reason",
+	" RETURNING s.session_id, s.version, s.state, s.reason)"
+	" SELECT session_id, version, state, reason FROM numbered ORDER BY version",
 	2, {INT8ARRAYOID, INT8OID}
 };
 

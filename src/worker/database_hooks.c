@@ -33,7 +33,7 @@
 static ProcessUtility_hook_type prev_process_utility = NULL;
 static object_access_hook_type prev_object_access = NULL;
 
-static Oid	held_database = InvalidOid; /* by this transaction */
+static bool databases_held = false; /* by this transaction */
 static bool databases_changed = false;
 static bool extension_changed = false;
 
@@ -65,7 +65,12 @@ database_wanted_alone(Node *statement)
 		option_value(((AlterDatabaseStmt *) statement)->options, "tablespace") != NULL)
 		return ((AlterDatabaseStmt *) statement)->dbname;
 	if (IsA(statement, CreatedbStmt))
-		return option_value(((CreatedbStmt *) statement)->options, "template");
+	{
+		const char *template =
+			option_value(((CreatedbStmt *) statement)->options, "template");
+
+		return template != NULL ? template : "template1";
+	}
 	return NULL;
 }
 
@@ -78,11 +83,10 @@ send_worker_away(const char *name)
 {
 	Oid			database = get_database_oid(name, true);
 
-	if (!OidIsValid(database) || OidIsValid(held_database) ||
-		!AtxDatabaseOwner(database, GetUserId()))
+	if (!OidIsValid(database) || !AtxDatabaseOwner(database, GetUserId()))
 		return;
 	atx_hold_database(database);
-	held_database = database;
+	databases_held = true;
 	(void) atx_await_worker_gone(database, WORKER_GONE_MS);
 }
 
@@ -96,7 +100,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 	if (name != NULL)
 		send_worker_away(name);
-	if (IsA(pstmt->utilityStmt, CreatedbStmt))
+	if (IsA(pstmt->utilityStmt, CreatedbStmt) ||
+		IsA(pstmt->utilityStmt, AlterDatabaseStmt))
 		databases_changed = true;
 
 	if (prev_process_utility)
@@ -122,6 +127,10 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 		extension_changed = true;
 }
 
+/*
+ * A worker that was just leaving keeps its slot if it was told before, and
+ * has given it back if it was not: hence the slot is asked for afterwards.
+ */
 static void
 announce_extension(void)
 {
@@ -129,8 +138,8 @@ announce_extension(void)
 
 	if (slot != NULL)
 		atx_slot_nudge_worker(slot);
-	else
-		(void) atx_slot_obtain(MyDatabaseId);
+	if (atx_slot_obtain(MyDatabaseId) == NULL)
+		pg_atomic_write_u32(&atx_shared->unserved, 1);
 	atx_launcher_wake();
 }
 
@@ -141,14 +150,13 @@ at_end_of_transaction(XactEvent event, void *arg)
 		event != XACT_EVENT_PREPARE)
 		return;
 
-	if (OidIsValid(held_database))
-		atx_release_database(held_database);
+	if (databases_held)
+		atx_release_databases();
 	if (event != XACT_EVENT_ABORT && extension_changed)
 		announce_extension();
 	if (event != XACT_EVENT_ABORT && databases_changed)
 		atx_launcher_wake();
-	held_database = InvalidOid;
-	extension_changed = databases_changed = false;
+	databases_held = extension_changed = databases_changed = false;
 }
 
 /*

@@ -163,6 +163,12 @@ scan_databases(void)
 	ListCell   *lc;
 
 	scan_again = false;
+	if (pg_atomic_exchange_u32(&atx_shared->unserved, 0) != 0)
+	{
+		/* One of those seen has the extension now; only a visit can tell. */
+		list_free(seen_databases);
+		seen_databases = NIL;
+	}
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	foreach(lc, databases)
 	{

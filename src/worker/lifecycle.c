@@ -97,15 +97,17 @@ back_off_locked(AtxSlot *slot)
 
 /*
  * Leave a slot as its worker.  Wanted: another worker shall follow; else the
- * database has no need of one and the slot is free.
+ * database has no need of one and the slot is free, unless somebody has told
+ * us otherwise meanwhile.
  */
 void
 atx_worker_leave(AtxSlot *slot, bool wanted)
 {
 	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
-	slot->last_beat = 0;
-	if (!wanted)
+	if (!slot->idle)
+		slot->last_beat = 0;
+	if (!wanted && pg_atomic_read_u32(&slot->work) == 0)
 	{
 		slot->database = InvalidOid;
 		slot->state = ATX_WORKER_NONE;
@@ -113,7 +115,7 @@ atx_worker_leave(AtxSlot *slot, bool wanted)
 	else
 	{
 		slot->state = ATX_WORKER_WANTED;
-		if (held_locked(slot->database))
+		if (!wanted || held_locked(slot->database))
 			slot->restart_at = 0;
 		else
 			back_off_locked(slot);
@@ -181,7 +183,7 @@ atx_database_is_held(Oid database)
 }
 
 /*
- * Keep workers away from a database until atx_release_database.
+ * Keep workers away from a database until atx_release_databases.
  */
 void
 atx_hold_database(Oid database)
@@ -208,17 +210,18 @@ atx_hold_database(Oid database)
 }
 
 /*
- * Let workers return; safe in a commit or abort callback.
+ * Let workers return to all databases this process holds; safe in a commit or
+ * abort callback.
  */
 void
-atx_release_database(Oid database)
+atx_release_databases(void)
 {
 	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ATX_MAX_HOLDS; i++)
 	{
 		AtxHold    *hold = &atx_shared->holds[i];
 
-		if (hold->database == database && hold->pid == MyProcPid)
+		if (hold->pid == MyProcPid)
 			hold->database = InvalidOid;
 	}
 	LWLockRelease(atx_shared->lock);

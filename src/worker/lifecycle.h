@@ -19,7 +19,7 @@ extern void atx_slot_free_if_gone(AtxSlot *slot, Oid database);
 
 extern bool atx_database_is_held(Oid database);
 extern void atx_hold_database(Oid database);
-extern void atx_release_database(Oid database);
+extern void atx_release_databases(void);
 extern bool atx_await_worker_gone(Oid database, int timeout_ms);
 
 #endif							/* ATX_LIFECYCLE_H */

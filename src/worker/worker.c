@@ -36,6 +36,7 @@
 #include "base/spi.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
+#include "tables/partition.h"
 #include "tables/session.h"
 #include "worker/lifecycle.h"
 
@@ -102,6 +103,7 @@ static AtxTick last_beat = 0;
 static AtxTick beat_began = 0;	/* not yet known to be committed; 0: none */
 static AtxTick last_told = 0;
 static AtxTick last_anchored = 0;
+static AtxTick retry_at = 0;	/* not told before, after an error in it */
 static bool finish_pending = true;
 static bool tell_pending = true;
 static int64 poisoned[MAX_POISONED];
@@ -245,19 +247,34 @@ look_at_sessions(Look *look)
 }
 
 /*
- * Take over the database if that is due; false if there is no need yet.
- *
- * One in which nothing was ever opened is left untouched until somebody asks:
- * a restore may be about to fill our tables.
+ * May a restore be about to fill our tables?  It does so one by one and in
+ * any order, and a row of ours would be in its way.
+ */
+static bool
+restore_may_be_under_way(void)
+{
+	AtxAuthority row;
+	AtxAuthority identity;
+	bool		same_clock;
+
+	if (!atx_authority_read(&row))
+		return true;
+	identity = atx_authority_identity();
+	return !atx_authority_same_identity(&row, &identity) &&
+		(atx_index_newest() < row.index_floor ||
+		 atx_epoch_current(&same_clock) == 0 || !atx_partition_any());
+}
+
+/*
+ * Take over the database if that is due; false if there is no need yet, that
+ * is as long as nothing was ever opened and nobody asks.
  */
 static bool
 take_over_if_due(Look *look)
 {
-	AtxAuthority row;
-
 	if (!atx_jump_is_due())
 		return true;
-	if (pg_atomic_read_u32(&my_slot->jump_wanted) == 0 && !atx_authority_read(&row))
+	if (pg_atomic_read_u32(&my_slot->jump_wanted) == 0 && restore_may_be_under_way())
 		return false;
 	atx_jump();
 	look->jumped = true;
@@ -465,13 +482,16 @@ tell_changes(void)
 {
 	AtxTick		now = atx_now();
 
-	if (now - last_told < atx_hint_interval * ATX_TICKS_PER_MS && now >= last_told)
+	if (now < retry_at ||
+		(now - last_told < atx_hint_interval * ATX_TICKS_PER_MS && now >= last_told))
 		return;
 	if (pg_atomic_exchange_u32(&my_slot->work, 0) == 0 && !tell_pending)
 		return;
 	tell_pending = !run_all(number_step, "telling of sessions") ||
 		!run_all(hint_step, "telling listeners of single sessions");
 	last_told = atx_now();
+	if (tell_pending)
+		retry_at = last_told + AFTER_ERROR_MS * ATX_TICKS_PER_MS;
 }
 
 static bool
@@ -497,17 +517,20 @@ time_until_next(const Look *look)
 	if (look->next_forget != 0)
 		next = Min(next, Max(look->next_forget, now + ATX_TICKS_PER_SEC));
 	if (telling_is_due())
-		next = Min(next, last_told + atx_hint_interval * ATX_TICKS_PER_MS);
+		next = Min(next, Max(retry_at,
+							 last_told + atx_hint_interval * ATX_TICKS_PER_MS));
 	return next <= now ? 0 : (long) ((next - now) / ATX_TICKS_PER_MS) + 1;
 }
 
+/* Tell the view of a cycle; pass is NULL if it was an idle one. */
 static void
-record_cycle(int64 lag, bool idle)
+record_cycle(const Pass *pass)
 {
 	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
 	my_slot->last_cycle = atx_now();
-	my_slot->lag = lag;
-	my_slot->idle = idle;
+	if (pass != NULL && pass->ended > 0)
+		my_slot->lag = pass->latest;
+	my_slot->idle = pass == NULL;
 	my_slot->failures = 0;
 	LWLockRelease(atx_shared->lock);
 }
@@ -529,7 +552,7 @@ serve(const Look *look)
 	tell_changes();
 	if (look->next_forget != 0 && look->next_forget <= atx_now())
 		forget_old(&look->authority);
-	record_cycle(pass.latest, false);
+	record_cycle(&pass);
 	return pass.seen > 0;
 }
 
@@ -557,6 +580,9 @@ cycle(void)
 	switch (run(look_step, &look, "looking for due sessions"))
 	{
 		case RUN_ABSENT:
+			/* It may have been created just after we looked. */
+			if (pg_atomic_exchange_u32(&my_slot->work, 0) != 0)
+				return 0;
 			wanted = false;
 			ereport(LOG, (errmsg("atomix worker ends: the extension is not in this database")));
 			proc_exit(0);
@@ -576,11 +602,16 @@ cycle(void)
 	}
 	if (look.idle)
 	{
-		atx_beat_stop();
+		/*
+		 * A beat stays expected: clients cannot renew while calls are
+		 * refused, so grace begins anew afterwards.
+		 */
 		last_beat = 0;
-		pg_atomic_write_u32(&my_slot->work, 0);
-		record_cycle(0, true);
-		return IDLE_WAIT_MS;
+		record_cycle(NULL);
+
+		/* Told by a commit callback, before the catalog's news got here. */
+		return pg_atomic_exchange_u32(&my_slot->work, 0) != 0 ?
+			RETRY_BUSY_MS : IDLE_WAIT_MS;
 	}
 	return serve(&look) ? 0 : time_until_next(&look);
 }

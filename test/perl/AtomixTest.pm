@@ -7,8 +7,13 @@ use warnings;
 
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Time::HiRes qw(usleep);
 
-our @EXPORT_OK = qw(new_node psql_sqlstate);
+our @EXPORT_OK = qw(
+	advance_clock await_beat await_no_worker await_notification await_rest
+	await_state await_worker new_node notifications open_session
+	psql_sqlstate served session_state worker_pid);
 
 # A running node with the extension loaded at start and created in the
 # database "postgres".  Further arguments are lines for postgresql.conf.
@@ -38,6 +43,150 @@ sub psql_sqlstate
 		stderr => \$stderr,
 		on_error_stop => 1);
 	return $stderr =~ /ERROR:\s+([0-9A-Z]{5})/ ? $1 : '00000';
+}
+
+# Move the lease clock by an interval; stalled: as if the machine had been
+# suspended.
+sub advance_clock
+{
+	my ($node, $by, $stalled) = @_;
+	my $flag = $stalled ? 'true' : 'false';
+
+	$node->safe_psql('postgres', "SELECT atomix._advance_clock('$by', $flag)");
+	return;
+}
+
+# The id of a new session; further arguments are those of open_session.
+sub open_session
+{
+	my ($node, $timeout, $dbname) = @_;
+
+	return $node->safe_psql($dbname // 'postgres',
+		"SELECT atomix.open_session('$timeout')");
+}
+
+# The state of a session as the view shows it, '' if it shows none.
+sub session_state
+{
+	my ($node, $id, $dbname) = @_;
+
+	return $node->safe_psql($dbname // 'postgres',
+		"SELECT state FROM atomix.sessions WHERE session_id = $id");
+}
+
+# Wait until a session is in a state.
+sub await_state
+{
+	my ($node, $id, $state, $dbname) = @_;
+
+	return $node->poll_query_until($dbname // 'postgres',
+		"SELECT state FROM atomix.sessions WHERE session_id = $id", $state);
+}
+
+# Wait until the worker has beaten since the server's start.
+sub await_beat
+{
+	my ($node, $dbname) = @_;
+
+	$node->poll_query_until($dbname // 'postgres',
+		'SELECT last_beat IS NOT NULL FROM atomix.authority')
+	  or die 'the worker does not beat';
+	return;
+}
+
+# The microseconds served in all until the last beat.
+sub served
+{
+	my ($node, $dbname) = @_;
+
+	return $node->safe_psql($dbname // 'postgres',
+		'SELECT served FROM atomix.authority');
+}
+
+# Wait until the worker has done all that is to be done now: it goes to sleep
+# after a cycle that began after the call.
+sub await_rest
+{
+	my ($node, $dbname) = @_;
+
+	$dbname //= 'postgres';
+	# The first sleep may follow a cycle that had begun before.
+	for my $round (1 .. 2)
+	{
+		my $now = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+
+		$node->safe_psql('postgres', "SELECT atomix._advance_clock('0')");
+		$node->poll_query_until('postgres',
+			"SELECT count(*) = 1 FROM pg_stat_activity
+			 WHERE backend_type = 'atomix worker' AND datname = '$dbname'
+			   AND state = 'idle' AND wait_event = 'Extension'
+			   AND state_change > '$now'")
+		  or die 'the worker does not come to rest';
+	}
+	return;
+}
+
+# The process id of the worker connected to a database, '' if there is none.
+sub worker_pid
+{
+	my ($node, $dbname) = @_;
+
+	return $node->safe_psql(
+		'postgres', qq{
+		SELECT pid FROM pg_stat_activity
+		WHERE backend_type = 'atomix worker' AND datname = '$dbname'});
+}
+
+# Wait until a worker, but not the one with the given process id, has looked
+# at the database; returns its process id.
+sub await_worker
+{
+	my ($node, $dbname, $other_than) = @_;
+
+	$other_than ||= 0;
+	$node->poll_query_until(
+		$dbname, qq{
+		SELECT count(*) = 1 FROM atomix.workers
+		JOIN pg_stat_activity a USING (pid)
+		WHERE database = current_database() AND pid <> $other_than
+		AND workers.state IN ('running', 'idle')
+		AND last_cycle >= a.backend_start}) or die "no worker in $dbname";
+	return worker_pid($node, $dbname);
+}
+
+# Wait until no worker is connected to a database.
+sub await_no_worker
+{
+	my ($node, $dbname) = @_;
+
+	return $node->poll_query_until(
+		'postgres', qq{
+		SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE backend_type = 'atomix worker' AND datname = '$dbname'});
+}
+
+# The payloads that a background psql which listens has received by now.
+sub notifications
+{
+	my ($listener) = @_;
+
+	return $listener->query('SELECT 1') =~ /with payload "([^"]*)"/g;
+}
+
+# Wait for a notification that matches; returns the payloads up to it and
+# those that came with it.
+sub await_notification
+{
+	my ($listener, $regexp) = @_;
+	my @heard;
+
+	for (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		push @heard, notifications($listener);
+		return @heard if grep { $_ =~ $regexp } @heard;
+		usleep(50_000);
+	}
+	die "no notification matches $regexp, only: @heard";
 }
 
 1;
