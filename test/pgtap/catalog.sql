@@ -1,0 +1,234 @@
+-- Proves the catalog contract: every object of the extension is documented,
+-- the functions have the signatures of the interface, keep its rules on
+-- names, nulls and rights, and only what shall outlive a dump is dumped.
+-- What is checked is read from the catalog, so that nothing new is left out.
+--
+-- To be run where extensions pgtap and atomix are installed.
+\set ON_ERROR_STOP on
+\set QUIET on
+BEGIN;
+SELECT no_plan();
+
+--
+-- What there is: the members of the extension
+--
+CREATE TEMP TABLE functions AS
+  SELECT p.*, p.oid::regprocedure AS signature, p.proname LIKE '\_%' AS is_private
+  FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+    JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+  WHERE d.deptype = 'e' AND e.extname = 'atomix';
+CREATE TEMP TABLE relations AS
+  SELECT c.*, c.oid::regclass AS relation
+  FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+    JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+  WHERE d.deptype = 'e' AND e.extname = 'atomix';
+
+-- The signatures of the interface: name, arguments with their defaults,
+-- result, volatility, parallel safety, and whether it is for administrators.
+CREATE TEMP TABLE contract (name text, arguments text, result text,
+  volatility "char", parallel "char", restricted boolean);
+INSERT INTO contract VALUES
+  ('open_session',
+    'timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text, kind text DEFAULT NULL::text, labels jsonb DEFAULT ''{}''::jsonb, config bytea DEFAULT NULL::bytea, services jsonb DEFAULT ''[]''::jsonb, partition_id integer DEFAULT 1',
+    'bigint', 'v', 'u', false),
+  ('keep_alive', 'session_id bigint', 'interval', 'v', 'u', false),
+  ('close_session', 'session_id bigint', 'boolean', 'v', 'u', false),
+  ('end_session', 'session_id bigint, reason text', 'boolean', 'v', 'u', true),
+  ('partition_open_session', 'request bytea', 'bytea', 'v', 'u', false),
+  ('partition_keep_alive', 'request bytea', 'bytea', 'v', 'u', false),
+  ('partition_close_session', 'request bytea', 'bytea', 'v', 'u', false),
+  ('tick', '', 'bigint', 'v', 'u', true),
+  ('extension_version', 'OUT sql text, OUT library text', 'record', 's', 's', false),
+  ('_advance_clock', 'by interval, stalled boolean DEFAULT false', 'void', 'v', 'u', true),
+  ('_recode', 'message text, bytes bytea', 'bytea', 'i', 's', true),
+  ('_filter_contains', 'filter bytea, sequence_num bigint', 'boolean', 'i', 's', true),
+  -- The views call these two with the reader's rights.
+  ('_lease_times',
+    'epoch integer, renewed_at bigint, served bigint, timeout bigint, OUT last_renewed_at timestamp with time zone, OUT deadline timestamp with time zone',
+    'record', 'v', 'u', false),
+  ('_workers',
+    'OUT database oid, OUT pid integer, OUT state text, OUT last_cycle timestamp with time zone, OUT lag interval, OUT last_error text, OUT library text, OUT sql text',
+    'SETOF record', 'v', 'u', false);
+
+SELECT set_eq('SELECT proname::text FROM functions', 'SELECT name FROM contract',
+  'the functions are those of the interface');
+SELECT is(pg_get_function_arguments(f.oid), c.arguments, c.name || ': arguments')
+  FROM contract c LEFT JOIN functions f ON f.proname = c.name ORDER BY c.name;
+SELECT is(pg_get_function_result(f.oid), c.result, c.name || ': result')
+  FROM contract c LEFT JOIN functions f ON f.proname = c.name ORDER BY c.name;
+SELECT is(f.provolatile, c.volatility, c.name || ': volatility')
+  FROM contract c LEFT JOIN functions f ON f.proname = c.name ORDER BY c.name;
+SELECT is(f.proparallel, c.parallel, c.name || ': parallel safety')
+  FROM contract c LEFT JOIN functions f ON f.proname = c.name ORDER BY c.name;
+
+-- Views, whose columns are added to at the end only
+SELECT set_eq($$SELECT relname::text FROM relations WHERE relkind = 'v'$$,
+  ARRAY['sessions', 'partitions', 'workers'], 'the views are those of the interface');
+SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
+    FROM pg_attribute WHERE attrelid = ('atomix.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped),
+  v.columns, v.name || ': columns')
+  FROM (VALUES
+    ('partitions', 'partition_id integer, term bigint, leader text, since timestamp with time zone'),
+    ('sessions', 'session_id bigint, partition_id integer, name text, kind text, labels jsonb, owner regrole, application_name text, client_addr inet, opened_at timestamp with time zone, last_renewed_at timestamp with time zone, deadline timestamp with time zone, timeout interval, state text, reason text'),
+    ('workers', 'database name, pid integer, state text, last_cycle timestamp with time zone, lag interval, last_error text, library text, sql text')
+  ) AS v (name, columns) ORDER BY v.name;
+SELECT ok('security_barrier=true' = ANY (reloptions) OR 'security_barrier' = ANY (reloptions),
+    relation || ': is a security barrier')
+  FROM relations WHERE relkind = 'v' ORDER BY relname;
+
+--
+-- Documentation: a comment on every object, in sentences
+--
+SELECT matches(obj_description(oid, 'pg_proc'), '^[A-Za-z].*\.$', signature || ': comment')
+  FROM functions ORDER BY proname;
+SELECT matches(obj_description(oid, 'pg_class'), '^[A-Z].*\.$', relation || ': comment')
+  FROM relations WHERE relkind IN ('r', 'p', 'v', 'S') ORDER BY relname;
+-- The errors a function has of its own are named in its comment.
+SELECT matches(obj_description(oid, 'pg_proc'), 'Errors: |\(\d{5}\)', signature || ': comment tells of errors')
+  FROM functions f JOIN contract c ON c.name = f.proname
+  WHERE f.pronargs > 0 AND f.proname <> '_lease_times' ORDER BY f.proname;
+-- Nothing but functions, relations, their types, rules and indexes came along.
+SELECT is_empty($$SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
+  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+    AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'atomix')
+    AND classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass)$$,
+  'there are no objects of other kinds');
+SELECT is_empty($$SELECT pg_describe_object('pg_type'::regclass, t.oid, 0) FROM pg_type t
+  WHERE t.typnamespace = 'atomix'::regnamespace AND t.typrelid = 0 AND t.typcategory <> 'A'$$,
+  'there are no types but those of the relations');
+SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'atomix'::regnamespace
+  AND relkind NOT IN ('i', 'c') EXCEPT SELECT relation FROM relations$$,
+  'every relation in the schema belongs to the extension');
+SELECT is_empty($$SELECT oid FROM pg_proc WHERE pronamespace = 'atomix'::regnamespace
+  EXCEPT SELECT oid FROM functions$$, 'so does every function');
+SELECT is_empty($$SELECT signature::text FROM functions WHERE pronamespace <> 'atomix'::regnamespace
+  UNION ALL SELECT relation::text FROM relations WHERE relnamespace <> 'atomix'::regnamespace$$,
+  'and nothing of it lies elsewhere');
+
+--
+-- Rule 1: one name, one signature, a name of its own
+--
+SELECT is_empty('SELECT proname FROM functions GROUP BY proname HAVING count(*) > 1',
+  'no function is overloaded');
+SELECT is_empty($$SELECT f.proname FROM functions f JOIN pg_proc p USING (proname)
+  WHERE p.pronamespace = 'pg_catalog'::regnamespace$$, 'none is named as one of pg_catalog');
+SELECT is_empty($$SELECT f.proname FROM functions f JOIN pg_get_keywords() k ON k.word = f.proname
+  WHERE k.catcode <> 'U'$$, 'none is named by a reserved word');
+SELECT is_empty($$SELECT signature FROM functions WHERE prokind <> 'f' OR provariadic <> 0$$,
+  'all are plain functions');
+SELECT is_empty($$SELECT f.signature FROM functions f, unnest(f.proargtypes::oid[]) AS t
+  JOIN pg_type p ON p.oid = t WHERE p.typtype = 'p'$$, 'no argument is of a pseudo-type');
+SELECT is_empty($$SELECT signature FROM functions WHERE proargnames IS NULL AND pronargs > 0
+  OR '' = ANY (proargnames)$$, 'every argument has a name');
+
+-- A driver sends parameters without types.
+CREATE TEMP TABLE calls AS
+  SELECT f.proname AS name,
+    format('%I(%s)', f.proname, (SELECT string_agg('$' || n, ', ') FROM generate_series(1, pronargs) AS n)) AS call
+  FROM functions f;
+SELECT lives_ok(format('PREPARE %I AS SELECT * FROM atomix.%s', 'q_' || name, call),
+    name || ': is prepared with untyped parameters')
+  FROM calls ORDER BY name;
+SELECT is(array_to_string(p.parameter_types::oid[], ' '), f.proargtypes::text, f.proname || ': parameters get the argument types')
+  FROM functions f LEFT JOIN pg_prepared_statements p ON p.name = 'q_' || f.proname
+  ORDER BY f.proname;
+SET LOCAL search_path = public, atomix;
+SELECT lives_ok(format('PREPARE %I AS SELECT * FROM %s', 'u_' || name, call),
+    name || ': and by its bare name with the schema in the path')
+  FROM calls ORDER BY name;
+RESET search_path;
+-- Fewer arguments, where there are defaults
+SELECT lives_ok(format('PREPARE %I AS SELECT * FROM atomix.%I(%s)', f.proname || n, f.proname,
+      (SELECT string_agg('$' || i, ', ') FROM generate_series(1, n) AS i)),
+    format('%s: is prepared with %s of %s parameters', f.proname, n, f.pronargs))
+  FROM functions f, generate_series(f.pronargs - f.pronargdefaults, f.pronargs - 1) AS n
+  ORDER BY f.proname, n;
+
+--
+-- Rule 3: nothing is STRICT, and a null where a value is needed is an error
+--
+SELECT is_empty('SELECT signature FROM functions WHERE proisstrict', 'no function is strict');
+CREATE TEMP TABLE required AS
+  SELECT f.proname, f.proargnames[n] AS argument,
+    -- Whatever else the call needs is given a value that is not null.
+    (SELECT string_agg(format('%I => %s', f.proargnames[i],
+        CASE WHEN i = n THEN 'NULL'
+          ELSE CASE format_type(f.proargtypes[i - 1], NULL) WHEN 'text' THEN '''x''' WHEN 'bytea' THEN '''x'''
+            WHEN 'interval' THEN '''0''' WHEN 'boolean' THEN 'false' WHEN 'jsonb' THEN '''{}''' ELSE '1' END END), ', ')
+      FROM generate_series(1, f.pronargs) AS i
+      WHERE i = n OR i <= f.pronargs - f.pronargdefaults) AS arguments
+  FROM functions f, generate_series(1, f.pronargs) AS n
+  WHERE pg_get_function_arg_default(f.oid, n) IS DISTINCT FROM
+      'NULL::' || format_type(f.proargtypes[n - 1], NULL)
+    -- It shows what there is to show, and nulls of the outer join.
+    AND f.proname <> '_lease_times';
+SELECT cmp_ok((SELECT count(*) FROM required), '>=', 16::bigint, 'there are arguments that must not be null');
+SELECT throws_ok(format('SELECT atomix.%I(%s)', proname, arguments), '22004', NULL,
+    format('%s: a null as %s is an error', proname, argument))
+  FROM required ORDER BY proname, argument;
+
+--
+-- Rule 7: who may do what
+--
+SELECT is(has_function_privilege('public', f.oid, 'EXECUTE'), NOT c.restricted,
+    f.signature || CASE WHEN c.restricted THEN ': is for administrators' ELSE ': is for everybody' END)
+  FROM functions f JOIN contract c ON c.name = f.proname ORDER BY f.proname;
+SELECT is_empty($$SELECT relation, a.grantee::regrole, a.privilege_type
+    FROM relations, aclexplode(coalesce(relacl, acldefault((CASE relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char", relowner))) AS a
+    WHERE relkind IN ('r', 'p', 'S') AND a.grantee <> relowner$$,
+  'nobody but the owner has a right on a table or sequence');
+SELECT is_empty($$SELECT relation, attname FROM relations JOIN pg_attribute ON attrelid = relations.oid
+    WHERE attacl IS NOT NULL$$, 'there are no rights on columns');
+SELECT set_eq($$SELECT relname::text, string_agg(privilege_type, ',')
+    FROM relations, aclexplode(relacl) AS a
+    WHERE relkind = 'v' AND a.grantee = 0 GROUP BY relname ORDER BY relname$$,
+  $$VALUES ('partitions', 'SELECT'), ('sessions', 'SELECT'), ('workers', 'SELECT')$$,
+  'everybody may read the views and no more');
+SELECT is_empty($$SELECT nspname, a.grantee FROM pg_namespace, aclexplode(nspacl) AS a
+    WHERE nspname = 'atomix' AND a.grantee <> nspowner$$, 'the schema is for those who are given it');
+SELECT is_empty($$SELECT p.signature FROM functions p WHERE prosecdef
+    AND NOT coalesce(EXISTS (SELECT FROM unnest(proconfig) AS s WHERE s LIKE 'search_path=%'), false)$$,
+  'no function is SECURITY DEFINER without a search path of its own');
+SELECT is_empty('SELECT signature FROM functions WHERE proleakproof', 'no function claims to be leak-proof');
+
+--
+-- Tables
+--
+SELECT set_eq($$SELECT c.oid::regclass::text FROM pg_extension e, unnest(e.extconfig) AS o
+    JOIN pg_class c ON c.oid = o WHERE e.extname = 'atomix'$$,
+  ARRAY['atomix.index_seq', 'atomix.authority', 'atomix.clock_epoch', 'atomix.partition', 'atomix.partition_term'],
+  'what outlives the server is dumped, and nothing else');
+SELECT is((SELECT array_agg(DISTINCT c) FROM pg_extension e, unnest(e.extcondition) AS c WHERE e.extname = 'atomix'),
+  ARRAY[''], 'all of it');
+SELECT is_empty($$SELECT relation, attname, atttypid::regtype FROM relations
+    JOIN pg_attribute ON attrelid = relations.oid
+    WHERE attnum > 0 AND relkind IN ('r', 'p') AND atttypid IN ('regclass'::regtype, 'regcollation'::regtype,
+      'regconfig'::regtype, 'regdictionary'::regtype, 'regnamespace'::regtype, 'regoper'::regtype,
+      'regoperator'::regtype, 'regproc'::regtype, 'regprocedure'::regtype, 'regtype'::regtype)$$,
+  'no column would stand in the way of pg_upgrade');
+SELECT is_empty($$SELECT conrelid::regclass, conname FROM pg_constraint
+    WHERE contype = 'f' AND (conrelid IN (SELECT oid FROM relations) OR confrelid IN (SELECT oid FROM relations))$$,
+  'there are no foreign keys');
+SELECT is_empty($$SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM relations)$$,
+  'nor triggers');
+SELECT is_empty($$SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+    WHERE i.indrelid = 'atomix.lease'::regclass AND a.attname IN ('renewed_at', 'served', 'epoch')
+      AND (a.attnum = ANY (i.indkey) OR EXISTS (SELECT FROM pg_depend d
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))$$,
+  'no index is on what a renewal changes');
+SELECT is_empty($$SELECT r.relation FROM relations r WHERE r.relkind = 'r' AND NOT EXISTS
+    (SELECT FROM pg_constraint c WHERE c.conrelid = r.oid AND c.contype = 'p')$$,
+  'every table has a primary key');
+SELECT is_empty($$SELECT relation FROM relations WHERE relkind IN ('r', 'S') AND relpersistence <> 'p'$$,
+  'everything survives a crash');
+SELECT set_eq($$SELECT seqstart, seqmin, seqincrement, seqcache, seqcycle, seqtypid::regtype::text
+    FROM pg_sequence WHERE seqrelid = 'atomix.index_seq'::regclass$$,
+  $$VALUES (1::bigint, 1::bigint, 1::bigint, 1::bigint, false, 'bigint')$$,
+  'the index is drawn one by one and never again');
+SELECT is((SELECT extversion FROM pg_extension WHERE extname = 'atomix'), (SELECT sql FROM atomix.extension_version()),
+  'the version is the one that the library sees');
+SELECT ok(NOT extrelocatable, 'the schema is fixed') FROM pg_extension WHERE extname = 'atomix';
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,187 @@
+# A dump carries the index, the terms and the clocks, but no session; restored
+# anywhere, also beside a running worker, it goes on with greater ids in the
+# next term.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use AtomixTest qw(advance_clock await_beat await_rest await_state new_node
+  open_session psql_sqlstate session_state);
+use Test::More;
+
+my $node = new_node('dump', 'max_connections = 30', 'atomix.worker_limit = 6',
+	'max_worker_processes = 16');
+my $dir = PostgreSQL::Test::Utils::tempdir();
+
+# Dump a database of the node to a file.
+sub dump_to
+{
+	my ($file, @options) = @_;
+
+	$node->command_ok(
+		[ 'pg_dump', '--no-sync', '-f', "$dir/$file", @options ],
+		"pg_dump @options");
+	return "$dir/$file";
+}
+
+sub privileges
+{
+	my ($server, $dbname) = @_;
+
+	return $server->safe_psql($dbname, q{
+		SELECT relname, relacl FROM pg_class
+		WHERE relnamespace = 'atomix'::regnamespace AND relkind <> 'i'
+		UNION ALL
+		SELECT proname, proacl FROM pg_proc
+		WHERE pronamespace = 'atomix'::regnamespace
+		UNION ALL
+		SELECT nspname, nspacl FROM pg_namespace WHERE nspname = 'atomix'
+		ORDER BY 1});
+}
+
+sub clone
+{
+	my ($server, $name) = @_;
+
+	$server->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE template0");
+	return;
+}
+
+# Nothing came along but what is to go on; the next id is greater and the term
+# one higher.
+sub check_restored
+{
+	my ($server, $name, $what, $greatest, $term) = @_;
+
+	is($server->safe_psql($name, 'SELECT count(*) FROM atomix.session'), '0',
+		"$what: no session came along");
+	is($server->safe_psql($name, 'SELECT count(*) FROM atomix.lease'), '0',
+		"$what: nor did a lease");
+	my $id = open_session($server, '30 s', $name);
+	cmp_ok($id, '>', $greatest, "$what: the next index is greater than any before");
+	is($server->safe_psql($name,
+			'SELECT partition_id, term, leader FROM atomix.partitions'),
+		"1|$term|" . $server->name, "$what: the partition is there, one term on");
+	is($server->safe_psql($name,
+			'SELECT string_agg(term::text, \',\' ORDER BY term) FROM atomix.partition_term'),
+		join(',', 1 .. $term), "$what: and its earlier terms");
+	is($server->safe_psql($name, 'SELECT count(*) FROM atomix.clock_epoch'), '1',
+		"$what: and the clock");
+	await_beat($server, $name);
+	is($server->safe_psql($name,
+			"SELECT state FROM atomix.workers WHERE database = '$name'"),
+		'running', "$what: it is served");
+	return $id;
+}
+
+#
+# A dump of an extension that was never used.
+#
+
+my $unused = dump_to('unused.sql', 'postgres');
+clone($node, 'unused');
+$node->command_ok([ 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', '-f', $unused, 'unused' ],
+	'a dump of the unused extension is restored');
+like(open_session($node, '30 s', 'unused'), qr/^\d{14,16}$/, 'and used');
+is($node->safe_psql('unused', 'SELECT term FROM atomix.partitions'), '1',
+	'in the first term');
+$node->safe_psql('postgres', 'DROP DATABASE unused');
+
+#
+# A dump with live and ended sessions.
+#
+
+my $live = open_session($node, '800 s');
+my $closed = open_session($node, '800 s');
+my $expired = open_session($node, '1 s');
+await_beat($node);
+$node->safe_psql('postgres', "SELECT atomix.close_session($closed)");
+advance_clock($node, '2 s');
+await_state($node, $expired, 'expired');
+my $greatest = $node->safe_psql('postgres', 'SELECT max(session_id) FROM atomix.session');
+
+my $plain = dump_to('plain.sql', 'postgres');
+my $custom = dump_to('custom.dump', '-Fc', 'postgres');
+my $clean = dump_to('clean.sql', '--clean', '--if-exists', 'postgres');
+
+unlike(PostgreSQL::Test::Utils::slurp_file($plain), qr/COPY atomix\.(session|lease) /,
+	'the dump has no session');
+
+clone($node, 'plain');
+$node->command_ok([ 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', '-f', $plain, 'plain' ],
+	'restored by psql');
+check_restored($node, 'plain', 'psql', $greatest, 2);
+is(privileges($node, 'plain'), privileges($node, 'postgres'),
+	'privileges are as in a fresh installation');
+
+clone($node, 'custom');
+$node->command_ok([ 'pg_restore', '-j2', '--exit-on-error', '-d', 'custom', $custom ],
+	'restored by pg_restore, in parallel');
+my $id = check_restored($node, 'custom', 'pg_restore', $greatest, 2);
+
+is(session_state($node, $live), 'opened', 'what was dumped goes on');
+is($node->safe_psql('postgres', 'SELECT term FROM atomix.partitions'), '1',
+	'in its term');
+
+# The copy of a copy.
+my $second = dump_to('second.sql', 'custom');
+clone($node, 'second');
+$node->command_ok([ 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', '-f', $second, 'second' ],
+	'a dump of what was restored is restored');
+check_restored($node, 'second', 'second', $id, 3);
+$node->safe_psql('postgres', "DROP DATABASE $_") for 'plain', 'custom', 'second';
+
+# Over what is there: the extension is dropped and made anew.
+$id = open_session($node, '800 s');
+$node->command_ok([ 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', '-f', $clean, 'postgres' ],
+	'restored over what was there');
+is(psql_sqlstate($node, "SELECT atomix.keep_alive($id)"), 'MX001',
+	'sessions from before the restore are gone');
+check_restored($node, 'postgres', 'over', $id, 2);
+
+#
+# The worker looks again and again while the restore is under way, in the
+# order that is worst for it.
+#
+
+# The parts of the plain dump: each COPY and setval of ours.
+my $text = PostgreSQL::Test::Utils::slurp_file($plain);
+my @parts = $text =~ /^(COPY atomix\.\w+ .*?^\\\.$|SELECT pg_catalog\.setval\(.*?;$)/msg;
+is(scalar(@parts), 5, 'the dump has four tables and the sequence');
+
+for my $n (0 .. $#parts)
+{
+	my @order = (@parts[ $n .. $#parts ], @parts[ 0 .. $n - 1 ]);
+	my $name = "part$n";
+
+	clone($node, $name);
+	$node->safe_psql($name, 'CREATE EXTENSION atomix');
+	for my $part (@order)
+	{
+		await_rest($node, $name);
+		$node->safe_psql($name, "$part\n");
+	}
+	await_rest($node, $name);
+	$id = open_session($node, '30 s', $name);
+	cmp_ok($id, '>', $greatest, "in order $n: restored beside the worker");
+	is($node->safe_psql($name, 'SELECT term FROM atomix.partitions'), '2',
+		"in order $n: the term is one higher");
+	$node->safe_psql('postgres', "DROP DATABASE $name");
+}
+
+#
+# Another server.
+#
+
+my $other = new_node('other');
+$other->safe_psql('postgres', 'DROP EXTENSION atomix; DROP SCHEMA atomix');
+$other->command_ok([ 'pg_restore', '-j2', '--exit-on-error', '-d', 'postgres', $custom ],
+	'restored into another server');
+check_restored($other, 'postgres', 'other server', $greatest, 2);
+
+$node->stop;
+$other->stop;
+done_testing();
