@@ -22,6 +22,7 @@ CREATE TABLE atomix.authority (
   grace_served bigint NOT NULL,
   served bigint NOT NULL,
   last_beat bigint,
+  swept_at bigint,
   session_version bigint NOT NULL DEFAULT 0,
   timeline integer NOT NULL,
   database oid NOT NULL,
@@ -41,6 +42,7 @@ COMMENT ON COLUMN atomix.authority.grace_from IS 'Tick from which leases count a
 COMMENT ON COLUMN atomix.authority.grace_served IS 'Ticks served in all when grace began.';
 COMMENT ON COLUMN atomix.authority.served IS 'Ticks served in all until the last beat.';
 COMMENT ON COLUMN atomix.authority.last_beat IS 'Tick of the last sign of life; null if none since the jump.';
+COMMENT ON COLUMN atomix.authority.swept_at IS 'Tick at which all ended sessions were last looked at; null if not since the jump.';
 COMMENT ON COLUMN atomix.authority.session_version IS 'Greatest version given to a change of a session.';
 COMMENT ON COLUMN atomix.authority.epoch IS 'Clock epoch in which ticks are counted now.';
 REVOKE ALL ON TABLE atomix.authority FROM PUBLIC;
@@ -102,7 +104,6 @@ CREATE TABLE atomix.session (
   CONSTRAINT session_pkey PRIMARY KEY (session_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX session_todo ON atomix.session (state, version) WHERE version IS NULL OR state = 'closing';
-CREATE INDEX session_ended ON atomix.session (ended_epoch, ended_tick) WHERE ended_tick IS NOT NULL;
 COMMENT ON TABLE atomix.session IS 'Sessions. Ended ones are kept for atomix.tombstone_retention, so that closed, expired and unknown are three answers.';
 COMMENT ON COLUMN atomix.session.timeout IS 'Microseconds the session lives without a renewal.';
 COMMENT ON COLUMN atomix.session.state IS 'opening, opened, closing (decided to end), closed or expired.';

@@ -22,8 +22,9 @@
 #include "commands/session_end.h"
 #include "tables/session.h"
 
-/* Changes told, or tombstones forgotten, in one transaction. */
+/* Sessions finished, told of or looked at in one transaction. */
 #define STEP_ROWS	1000
+#define SWEEP_ROWS	5000
 
 /*
  * Begin a pass over the leases that have come to their check, leaving those
@@ -93,7 +94,11 @@ mark_due_ones(const AtxMoment *moment, int64 *ids, int count)
 			renewed[nrenewed].session_id = ids[i];
 			renewed[nrenewed++].renewed_at = renewal.renewed_at;
 		}
+		else
+			atx_unlock_exclusive(ATX_LOCK_SESSION, ids[i]);
 	}
+	for (int i = 0; i < nrenewed; i++)
+		atx_unlock_exclusive(ATX_LOCK_SESSION, renewed[i].session_id);
 	if (nrenewed > 0)
 		(void) atx_lease_anchor(moment, renewed, nrenewed);
 	return due;
@@ -174,27 +179,44 @@ atx_finish_step(void)
 	return atx_session_finish(STEP_ROWS) == STEP_ROWS;
 }
 
+static void
+tell(const AtxSessionChange *change)
+{
+	atx_hint_session_change(change);
+	if (atx_log_sessions)
+		ereport(LOG,
+				(errmsg("atomix session " INT64_FORMAT " is %s",
+						change->session_id, change->state),
+				 change->reason ? errdetail("Reason: %s.", change->reason) : 0));
+}
+
 /*
  * Number committed changes of sessions and tell of them; true if there may
  * be more.
+ *
+ * A session that somebody is just ending is left for the next time: its row
+ * is locked.  Once our change is in the row, that lock is enough.
  */
 bool
 atx_number_step(void)
 {
+	int64		ids[ATX_END_BATCH];
+	int			found = atx_session_unnumbered(ATX_END_BATCH, ids);
+	int			count = 0;
 	AtxSessionChange *changes;
-	int			count = atx_session_number(STEP_ROWS, &changes);
 
+	for (int i = 0; i < found; i++)
+		if (atx_try_lock_shared(ATX_LOCK_SESSION, ids[i]))
+			ids[count++] = ids[i];
+	if (count == 0)
+		return false;
+
+	found = atx_session_number(ids, count, &changes);
+	for (int i = 0; i < found; i++)
+		tell(&changes[i]);
 	for (int i = 0; i < count; i++)
-	{
-		atx_hint_session_change(&changes[i]);
-		if (atx_log_sessions)
-			ereport(LOG,
-					(errmsg("atomix session " INT64_FORMAT " is %s",
-							changes[i].session_id, changes[i].state),
-					 changes[i].reason ?
-					 errdetail("Reason: %s.", changes[i].reason) : 0));
-	}
-	return count == STEP_ROWS;
+		atx_unlock_shared(ATX_LOCK_SESSION, ids[i]);
+	return count == ATX_END_BATCH;
 }
 
 /*
@@ -215,14 +237,33 @@ atx_hint_step(void)
 	return count == STEP_ROWS;
 }
 
+static int64
+retention(void)
+{
+	return atx_tombstone_retention * ATX_TICKS_PER_SEC;
+}
+
 /*
- * Forget sessions that ended long ago; true if there may be more.
+ * When ended sessions are to be looked at again.  They are known for up to a
+ * 64th longer than atomix.tombstone_retention, or a second.
+ */
+AtxTick
+atx_next_sweep(void)
+{
+	return atx_sweep_latest() + Max(retention() / 64, ATX_TICKS_PER_SEC);
+}
+
+/*
+ * Forget sessions that ended long ago, a step of a pass over all: *after is 0
+ * at its beginning and moved on; false when the pass is complete.
  */
 bool
-atx_forget_step(const AtxAuthority *authority)
+atx_sweep_step(const AtxAuthority *authority, int64 *after)
 {
 	AtxMoment	moment = atx_moment(authority);
-	int64		retention = atx_tombstone_retention * ATX_TICKS_PER_SEC;
 
-	return atx_session_forget(&moment, retention, STEP_ROWS) >= STEP_ROWS;
+	*after = atx_session_sweep(&moment, retention(), *after, SWEEP_ROWS);
+	if (*after == 0)
+		atx_sweep_done(moment.now);
+	return *after != 0;
 }

@@ -31,6 +31,18 @@ end_due_sessions(const AtxAuthority *authority)
 	return ended;
 }
 
+static void
+forget_old_sessions(const AtxAuthority *authority)
+{
+	AtxMoment	moment = atx_moment(authority);
+	int64		after = 0;
+
+	if (atx_next_sweep() > moment.now)
+		return;
+	while (atx_sweep_step(authority, &after))
+		;
+}
+
 /*
  * Take over if that is due, end sessions, tell of changes, forget tombstones;
  * returns how many sessions were ended.  Needs an open scope, in a
@@ -53,8 +65,7 @@ atx_upkeep(void)
 		;
 	while (atx_hint_step())
 		;
-	while (atx_forget_step(authority))
-		;
+	forget_old_sessions(authority);
 
 	/* Beats promise that the next one will come, so only a worker beats. */
 	if (atx_shared == NULL)

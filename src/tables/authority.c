@@ -47,7 +47,7 @@ static AtxStatement write_authority = {
 	" extension = excluded.extension, start_id = excluded.start_id,"
 	" epoch = excluded.epoch, index_floor = excluded.index_floor,"
 	" grace_from = excluded.grace_from, grace_served = excluded.grace_served,"
-	" served = excluded.served, last_beat = NULL",
+	" served = excluded.served, last_beat = NULL, swept_at = NULL",
 	10, {INT8OID, INT4OID, OIDOID, OIDOID, INT8OID,
 	INT4OID, INT8OID, INT8OID, INT8OID, INT8OID}
 };
@@ -55,6 +55,15 @@ static AtxStatement write_authority = {
 static AtxStatement write_beat = {
 	"UPDATE atomix.authority SET last_beat = $1, served = $2",
 	2, {INT8OID, INT8OID}
+};
+
+static AtxStatement read_sweep = {
+	"SELECT swept_at FROM atomix.authority"
+};
+
+static AtxStatement write_sweep = {
+	"UPDATE atomix.authority SET swept_at = $1",
+	1, {INT8OID}
 };
 
 static AtxStatement take_versions = {
@@ -423,6 +432,28 @@ atx_index_jump(int64 floor)
 
 	(void) atx_execute(&jump_index, values, NULL);
 	return atx_result_int64(0, 1);
+}
+
+/*
+ * When all ended sessions were last looked at; 0 if not since the jump.
+ */
+AtxTick
+atx_sweep_latest(void)
+{
+	if (atx_execute(&read_sweep, NULL, NULL) == 0 || atx_result_isnull(0, 1))
+		return 0;
+	return atx_result_int64(0, 1);
+}
+
+/*
+ * All ended sessions have been looked at.
+ */
+void
+atx_sweep_done(AtxTick now)
+{
+	Datum		values[] = {Int64GetDatum(now)};
+
+	(void) atx_execute(&write_sweep, values, NULL);
 }
 
 /*

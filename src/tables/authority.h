@@ -56,6 +56,8 @@ extern void atx_beat_stop(void);
 extern int64 atx_index_draw(const AtxAuthority *authority);
 extern int64 atx_index_newest(void);
 extern int64 atx_index_jump(int64 floor);
+extern AtxTick atx_sweep_latest(void);
+extern void atx_sweep_done(AtxTick now);
 extern int64 atx_session_versions_take(int64 count);
 
 #endif							/* ATX_AUTHORITY_H */

@@ -82,15 +82,14 @@ static AtxStatement finish_sessions = {
 /* All states are named so that both columns of the index are used. */
 static AtxStatement find_unnumbered = {
 	"SELECT session_id FROM atomix.session WHERE version IS NULL"
-	" AND state = ANY ('{opening,opened,closing,closed,expired}')"
-	" LIMIT $1 FOR UPDATE SKIP LOCKED",
+	" AND state = ANY ('{opening,opened,closing,closed,expired}') LIMIT $1",
 	1, {INT8OID}
 };
 
 static AtxStatement number_sessions = {
 	"WITH numbered AS (UPDATE atomix.session s SET version = $2 + k.n"
 	" FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (session_id, n)"
-	" WHERE s.session_id = k.session_id"
+	" WHERE s.session_id = k.session_id AND s.version IS NULL"
 	" RETURNING s.session_id, s.version, s.state, s.reason)"
 	" SELECT session_id, version, state, reason FROM numbered ORDER BY version",
 	2, {INT8ARRAYOID, INT8OID}
@@ -102,26 +101,21 @@ static AtxStatement find_versions = {
 	1, {INT8ARRAYOID}
 };
 
-static AtxStatement forget_sessions = {
-	"DELETE FROM atomix.session s USING (SELECT k.session_id"
-	" FROM atomix.session k WHERE k.ended_tick IS NOT NULL"
-	" AND k.ended_epoch = $1 AND k.ended_tick <= $2"
-	" ORDER BY k.ended_tick LIMIT $3 FOR UPDATE SKIP LOCKED) k"
-	" WHERE s.session_id = k.session_id AND s.version IS NOT NULL",
-	3, {INT4OID, INT8OID, INT8OID}
-};
-
-static AtxStatement restamp_tombstones = {
-	"UPDATE atomix.session s SET ended_epoch = $1, ended_tick = $2"
-	" FROM (SELECT k.session_id FROM atomix.session k"
-	" WHERE k.ended_tick IS NOT NULL AND k.ended_epoch < $1"
-	" LIMIT $3 FOR UPDATE SKIP LOCKED) k WHERE s.session_id = k.session_id",
-	3, {INT4OID, INT8OID, INT8OID}
-};
-
-static AtxStatement next_tombstone = {
-	"SELECT k.ended_epoch, k.ended_tick FROM atomix.session k"
-	" WHERE k.ended_tick IS NOT NULL ORDER BY k.ended_epoch, k.ended_tick LIMIT 1"
+/*
+ * A part of a pass over all sessions, in the order of their ids: no index
+ * is kept for it, since each open and close would pay for that.
+ */
+static AtxStatement sweep_sessions = {
+	"WITH seen AS MATERIALIZED (SELECT session_id, ended_epoch, ended_tick, version"
+	" FROM atomix.session WHERE session_id > $1 ORDER BY session_id LIMIT $2),"
+	" forgotten AS (DELETE FROM atomix.session s USING seen k"
+	" WHERE s.session_id = k.session_id AND k.version IS NOT NULL"
+	" AND k.ended_epoch = $3 AND k.ended_tick <= $4),"
+	" kept AS (UPDATE atomix.session s SET ended_epoch = $3, ended_tick = $5"
+	" FROM seen k WHERE s.session_id = k.session_id AND k.ended_epoch < $3)"
+	" SELECT pg_catalog.max(session_id) FROM seen"
+	" HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>=) $2",
+	5, {INT8OID, INT8OID, INT4OID, INT8OID, INT8OID}
 };
 
 /*
@@ -281,21 +275,29 @@ atx_session_finish(int limit)
 }
 
 /*
- * Number up to limit committed changes; returns how many, with the changes
- * in the caller's memory context.  Only the worker and tick() call it.
+ * Up to limit sessions with a committed change that is not numbered; returns
+ * how many.
  */
 int
-atx_session_number(int limit, AtxSessionChange **changes)
+atx_session_unnumbered(int limit, int64 *ids)
 {
 	Datum		limits[] = {Int64GetDatum(limit)};
 	int			count = (int) atx_execute(&find_unnumbered, limits, NULL);
-	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
-	Datum		values[2];
 
 	for (int i = 0; i < count; i++)
 		ids[i] = atx_result_int64(i, 1);
-	if (count == 0)
-		return 0;
+	return count;
+}
+
+/*
+ * Number the latest change of each of the sessions; returns how many, in
+ * order of their versions.  Only the worker and tick() call it, and nobody is
+ * changing these sessions.
+ */
+int
+atx_session_number(const int64 *ids, int count, AtxSessionChange **changes)
+{
+	Datum		values[2];
 
 	values[0] = atx_int64_array(ids, count);
 	values[1] = Int64GetDatum(atx_session_versions_take(count));
@@ -332,39 +334,23 @@ atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes)
 }
 
 /*
- * Forget up to limit sessions that ended longer than retention (ticks) ago;
- * returns how many rows it touched.
+ * Forget those that ended longer than retention (ticks) ago among the next
+ * limit sessions after an id; returns the id to go on after, 0 when all were
+ * seen.
  *
  * Those that ended on an earlier clock are kept for a full retention on
  * this one.
  */
-int
-atx_session_forget(const AtxMoment *moment, int64 retention, int limit)
+int64
+atx_session_sweep(const AtxMoment *moment, int64 retention, int64 after, int limit)
 {
-	Datum		forget[] = {
+	Datum		values[] = {
+		Int64GetDatum(after),
+		Int64GetDatum(limit),
 		Int32GetDatum(moment->epoch),
 		Int64GetDatum(moment->now - retention),
-		Int64GetDatum(limit)
-	};
-	Datum		restamp[] = {
-		Int32GetDatum(moment->epoch),
-		Int64GetDatum(moment->now),
-		Int64GetDatum(limit)
+		Int64GetDatum(moment->now)
 	};
 
-	return (int) (atx_execute(&forget_sessions, forget, NULL) +
-				  atx_execute(&restamp_tombstones, restamp, NULL));
-}
-
-/*
- * When the next ended session is to be forgotten; false if there is none.
- */
-bool
-atx_session_next_forget(const AtxMoment *moment, int64 retention, AtxTick *at)
-{
-	if (atx_execute(&next_tombstone, NULL, NULL) == 0)
-		return false;
-	*at = atx_result_int32(0, 1) < moment->epoch ? moment->now :
-		atx_result_int64(0, 2) + retention;
-	return true;
+	return atx_execute(&sweep_sessions, values, NULL) == 0 ? 0 : atx_result_int64(0, 1);
 }

@@ -45,10 +45,10 @@ extern bool atx_session_is_closing(int64 session_id);
 extern int	atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 							   int64 *latest);
 extern int	atx_session_finish(int limit);
-extern int	atx_session_number(int limit, AtxSessionChange **changes);
+extern int	atx_session_unnumbered(int limit, int64 *ids);
+extern int	atx_session_number(const int64 *ids, int count, AtxSessionChange **changes);
 extern int	atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes);
-extern int	atx_session_forget(const AtxMoment *moment, int64 retention, int limit);
-extern bool atx_session_next_forget(const AtxMoment *moment, int64 retention,
-									AtxTick *at);
+extern int64 atx_session_sweep(const AtxMoment *moment, int64 retention,
+							   int64 after, int limit);
 
 #endif							/* ATX_SESSION_H */

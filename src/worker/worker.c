@@ -72,7 +72,7 @@ typedef struct Look
 	bool		jumped;
 	AtxAuthority authority;		/* valid unless idle, as is what follows */
 	AtxTick		next_check;		/* 0: no session lives */
-	AtxTick		next_forget;	/* 0: nothing to forget */
+	AtxTick		next_sweep;
 } Look;
 
 /* One pass over what is due. */
@@ -85,6 +85,14 @@ typedef struct Pass
 	int			seen;
 	int64		latest;
 } Pass;
+
+/* A pass over all sessions, to forget those that ended long ago. */
+typedef struct Sweep
+{
+	const AtxAuthority *authority;
+	int64		after;
+	bool		more;
+} Sweep;
 
 /* Renewals of memory on their way to the rows. */
 typedef struct Anchoring
@@ -231,10 +239,8 @@ static void
 look_at_sessions(Look *look)
 {
 	AtxMoment	moment = atx_moment(&look->authority);
-	int64		retention = atx_tombstone_retention * ATX_TICKS_PER_SEC;
 
-	if (!atx_session_next_forget(&moment, retention, &look->next_forget))
-		look->next_forget = 0;
+	look->next_sweep = atx_next_sweep();
 
 	if (!atx_lease_next_check(&moment, &look->next_check))
 	{
@@ -437,11 +443,11 @@ hint_step(void *state)
 }
 
 static void
-forget_step(void *state)
+sweep_step(void *state)
 {
-	Pass	   *pass = (Pass *) state;
+	Sweep	   *sweep = (Sweep *) state;
 
-	pass->expiry.more = atx_forget_step(pass->authority);
+	sweep->more = atx_sweep_step(sweep->authority, &sweep->after);
 }
 
 /* Repeat a step until it has nothing more to do; false if it failed. */
@@ -459,17 +465,18 @@ run_all(Step step, const char *activity)
 	return true;
 }
 
+/* Forget sessions that ended long ago. */
 static void
-forget_old(const AtxAuthority *authority)
+sweep(const AtxAuthority *authority)
 {
-	Pass		pass = {0};
+	Sweep		state = {authority, 0, true};
 
-	pass.authority = authority;
-	do
+	while (state.more)
 	{
 		CHECK_FOR_INTERRUPTS();
-	} while (run(forget_step, &pass, "forgetting sessions") == RUN_DONE &&
-			 pass.expiry.more);
+		if (run(sweep_step, &state, "forgetting sessions") != RUN_DONE)
+			break;
+	}
 }
 
 /*
@@ -514,8 +521,7 @@ time_until_next(const Look *look)
 		if (look->next_check > now)
 			next = Min(next, look->next_check);
 	}
-	if (look->next_forget != 0)
-		next = Min(next, Max(look->next_forget, now + ATX_TICKS_PER_SEC));
+	next = Min(next, Max(look->next_sweep, now + ATX_TICKS_PER_SEC));
 	if (telling_is_due())
 		next = Min(next, Max(retry_at,
 							 last_told + atx_hint_interval * ATX_TICKS_PER_MS));
@@ -550,8 +556,8 @@ serve(const Look *look)
 	if (finish_pending)
 		finish_pending = !run_all(finish_step, "finishing sessions");
 	tell_changes();
-	if (look->next_forget != 0 && look->next_forget <= atx_now())
-		forget_old(&look->authority);
+	if (look->next_sweep <= atx_now())
+		sweep(&look->authority);
 	record_cycle(&pass);
 	return pass.seen > 0;
 }
