@@ -28,6 +28,9 @@
 #include "commands/upkeep.h"
 #include "tables/lease.h"
 
+/* Ten years: far from any overflow, further than any test needs. */
+#define MAX_ADVANCE		(INT64CONST(3653) * 86400 * ATX_TICKS_PER_SEC)
+
 PG_FUNCTION_INFO_V1(atomix_tick);
 PG_FUNCTION_INFO_V1(atomix_extension_version);
 PG_FUNCTION_INFO_V1(atomix_advance_clock);
@@ -93,6 +96,10 @@ atomix_advance_clock(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be superuser to move the lease clock")));
+	if (ticks > MAX_ADVANCE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"by\" is out of range")));
 	if (atx_shared == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -196,6 +203,16 @@ moment_for_views(AtxMoment *moment)
 	return authority != NULL;
 }
 
+/* A tick in wall time; null if a row was edited to something absurd. */
+static Datum
+label(AtxTick tick, bool *isnull)
+{
+	TimestampTz wall = atx_wall_of_tick(tick);
+
+	*isnull = !IS_VALID_TIMESTAMP(wall);
+	return TimestampTzGetDatum(wall);
+}
+
 /*
  * _lease_times(session_id bigint, epoch int, renewed_at bigint, served bigint, timeout bigint,
  * OUT last_renewed_at timestamptz, OUT deadline timestamptz)
@@ -237,9 +254,8 @@ atomix_lease_times(PG_FUNCTION_ARGS)
 
 		nulls[0] = epoch != moment.epoch;
 		if (!nulls[0])
-			values[0] = TimestampTzGetDatum(atx_wall_of_tick(renewed_at));
-		nulls[1] = false;
-		values[1] = TimestampTzGetDatum(atx_wall_of_tick(deadline));
+			values[0] = label(renewed_at, &nulls[0]);
+		values[1] = label(deadline, &nulls[1]);
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

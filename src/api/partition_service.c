@@ -121,7 +121,7 @@ static AtxAnswer
 check_writable(const char *function)
 {
 	if (RecoveryInProgress())
-		return atx_answer(ATX_UNAVAILABLE, pstrdup("this server is a standby"));
+		return atx_answer(ATX_UNAVAILABLE, atx_partition_not_here());
 	PreventCommandIfReadOnly(function);
 	return ATX_ANSWER_DONE;
 }
@@ -192,6 +192,10 @@ check_acknowledgement(const KeepAliveInput *input)
 
 	if (input->last_command_sequence_num > (uint64) PG_INT64_MAX)
 		return atx_answer(ATX_INVALID, pstrdup("last_command_sequence_num is out of range"));
+	for (size_t i = 0; i < input->n_output_stream_sequence_nums; i++)
+		if (input->output_stream_sequence_nums[i]->key > (uint64) PG_INT64_MAX ||
+			input->output_stream_sequence_nums[i]->value > (uint64) PG_INT64_MAX)
+			return atx_answer(ATX_INVALID, pstrdup("output_stream_sequence_nums is out of range"));
 	if (input->pending_commands_filter.len > 0 &&
 		!atx_bloom_parse(input->pending_commands_filter.data,
 						 input->pending_commands_filter.len, &filter, &problem))

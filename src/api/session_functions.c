@@ -153,10 +153,10 @@ typedef struct Batch
 	AtxScope	scope;
 	bool		entered;
 	Datum		state_names[lengthof(member_states)];
-} Batch;
+}			Batch;
 
 static AtxBatchState
-renew_member(Batch *batch, int64 session_id, int64 *time_left)
+renew_member(Batch * batch, int64 session_id, int64 *time_left)
 {
 	switch (atx_renew_in_memory(batch->role, session_id, time_left))
 	{
@@ -174,7 +174,7 @@ renew_member(Batch *batch, int64 session_id, int64 *time_left)
 }
 
 static void
-put_member(ReturnSetInfo *rsinfo, const Batch *batch, int64 session_id,
+put_member(ReturnSetInfo *rsinfo, const Batch * batch, int64 session_id,
 		   AtxBatchState state, int64 time_left)
 {
 	Interval	left = {0};

@@ -85,7 +85,7 @@ typedef struct DecodeMemory
 } DecodeMemory;
 
 pg_noreturn static void malformed(const WireScan *scan, Size at,
-					  const char *problem);
+								  const char *problem);
 static void scan_message(WireScan *scan, const ProtobufCMessageDescriptor *type,
 						 Size end, int depth);
 

@@ -40,15 +40,17 @@ typedef struct Ring
 {
 	Oid			database;
 	int64		session_id;
-} Ring;
+}			Ring;
 
 typedef struct Bucket
 {
-	uint64		rings;			/* so far; latest[(rings - 1) % REMEMBERED] is the last */
+	uint64		rings;			/* so far; latest[(rings - 1) % REMEMBERED] is
+								 * the last */
 	Ring		latest[REMEMBERED];
 	ConditionVariable rung;
-	LWLock	   *lock;			/* protects the above but the condition variable */
-} Bucket;
+	LWLock	   *lock;			/* protects the above but the condition
+								 * variable */
+}			Bucket;
 
 typedef struct Doorbell
 {
@@ -57,17 +59,17 @@ typedef struct Doorbell
 	uint64		taken;			/* ... taken from it or lost, ever */
 	Ring		queue[QUEUE_LENGTH];
 	Bucket		buckets[BUCKETS];
-} Doorbell;
+}			Doorbell;
 
 /* A ring of this transaction, in TopTransactionContext. */
 typedef struct Noted
 {
 	int64		session_id;
 	int			level;			/* of the subtransaction */
-} Noted;
+}			Noted;
 
-static Doorbell *doorbell = NULL;
-static Noted *noted = NULL;
+static Doorbell * doorbell = NULL;
+static Noted * noted = NULL;
 static int	nnoted = 0;
 static int	max_noted = 0;
 
@@ -131,7 +133,7 @@ atx_doorbell_ring(int64 session_id)
 }
 
 static void
-wake_waiters(const Ring *ring)
+wake_waiters(const Ring * ring)
 {
 	Bucket	   *bucket = bucket_of(ring->database, ring->session_id);
 
@@ -144,7 +146,7 @@ wake_waiters(const Ring *ring)
 
 /* When the queue is full the oldest ring is lost: it may be nobody's. */
 static void
-queue_for_worker(const Ring *ring)
+queue_for_worker(const Ring * ring)
 {
 	LWLockAcquire(doorbell->queue_lock, LW_EXCLUSIVE);
 	if (doorbell->put - doorbell->taken == QUEUE_LENGTH)
@@ -230,7 +232,7 @@ atx_doorbell_position(int64 session_id)
  * If more was rung than the bucket remembers, it may have been.
  */
 static bool
-was_rung(Bucket *bucket, int64 session_id, uint64 *position)
+was_rung(Bucket * bucket, int64 session_id, uint64 *position)
 {
 	bool		rung;
 
@@ -238,7 +240,7 @@ was_rung(Bucket *bucket, int64 session_id, uint64 *position)
 	rung = bucket->rings - *position > REMEMBERED;
 	for (; !rung && *position < bucket->rings; (*position)++)
 	{
-		const Ring *ring = &bucket->latest[*position % REMEMBERED];
+		const		Ring *ring = &bucket->latest[*position % REMEMBERED];
 
 		rung = ring->session_id == session_id && ring->database == MyDatabaseId;
 	}

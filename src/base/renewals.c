@@ -39,24 +39,25 @@ typedef struct Key
 	int64		session_id;
 	Oid			database;
 	Oid			extension;
-} Key;
+}			Key;
 
 typedef struct Entry
 {
 	Key			key;
 	bool		live;			/* false once removed; partition lock */
-	int			ender;			/* pid whose transaction ends it, or 0; partition lock */
+	int			ender;			/* pid whose transaction ends it, or 0;
+								 * partition lock */
 	Oid			owner;
 	int64		timeout;
 	pg_atomic_uint64 renewed_at;
 	pg_atomic_uint64 anchored_at;
 	pg_atomic_uint32 pins;		/* raised under the partition lock */
-} Entry;
+}			Entry;
 
 typedef struct Header
 {
 	ConditionVariable unpinned; /* an entry that is being ended lost a pin */
-} Header;
+}			Header;
 
 /* A renewal of this transaction. */
 typedef struct Note
@@ -67,7 +68,7 @@ typedef struct Note
 	int			level;			/* of the subtransaction */
 	bool		in_row;			/* the row is renewed as well */
 	bool		pinned;
-} Note;
+}			Note;
 
 /* A session that this transaction ends. */
 typedef struct Mark
@@ -75,17 +76,17 @@ typedef struct Mark
 	Entry	   *entry;
 	Key			key;
 	int			level;
-} Mark;
+}			Mark;
 
-static Header *header = NULL;
-static HTAB *entries = NULL;
-static LWLockPadded *locks = NULL;
+static Header * header = NULL;
+static HTAB * entries = NULL;
+static LWLockPadded * locks = NULL;
 
 /* Both arrays live in TopTransactionContext. */
-static Note *notes = NULL;
+static Note * notes = NULL;
 static int	nnotes = 0;
 static int	max_notes = 0;
-static Mark *marks = NULL;
+static Mark * marks = NULL;
 static int	nmarks = 0;
 static int	max_marks = 0;
 
@@ -146,7 +147,7 @@ make_key(Oid extension, int64 session_id)
 }
 
 static bool
-same_key(const Key *a, const Key *b)
+same_key(const Key * a, const Key * b)
 {
 	return a->session_id == b->session_id && a->database == b->database &&
 		a->extension == b->extension;
@@ -159,7 +160,7 @@ lock_of(uint32 hash)
 }
 
 static Entry *
-search(const Key *key, uint32 hash, HASHACTION action, bool *found)
+search(const Key * key, uint32 hash, HASHACTION action, bool *found)
 {
 	return (Entry *) hash_search_with_hash_value(entries, key, hash, action, found);
 }
@@ -178,7 +179,7 @@ raise_to(pg_atomic_uint64 *value, AtxTick tick)
  * Look a session up; the copy is valid if it is live.
  */
 AtxRenewalState
-atx_renewal_find(Oid extension, int64 session_id, AtxRenewal *renewal)
+atx_renewal_find(Oid extension, int64 session_id, AtxRenewal * renewal)
 {
 	Key			key = make_key(extension, session_id);
 	uint32		hash;
@@ -208,7 +209,7 @@ atx_renewal_find(Oid extension, int64 session_id, AtxRenewal *renewal)
  * between the reading of the row and now.
  */
 bool
-atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal *renewal)
+atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal * renewal)
 {
 	Key			key = make_key(extension, session_id);
 	uint32		hash;
@@ -284,7 +285,7 @@ atx_renewal_note(Oid extension, int64 session_id, AtxTick at, bool in_row)
  * session, so its key is compared.
  */
 static bool
-pin(Note *note)
+pin(Note * note)
 {
 	LWLock	   *lock = lock_of(get_hash_value(entries, &note->key));
 	Entry	   *entry = note->entry;
@@ -299,7 +300,7 @@ pin(Note *note)
 }
 
 static void
-unpin(Note *note)
+unpin(Note * note)
 {
 	if (!note->pinned)
 		return;
@@ -312,7 +313,7 @@ unpin(Note *note)
 }
 
 static bool
-ended_by_me(const Key *key)
+ended_by_me(const Key * key)
 {
 	for (int i = 0; i < nmarks; i++)
 		if (same_key(&marks[i].key, key))
@@ -352,7 +353,7 @@ store_all(void)
 }
 
 static void
-remove_entry(const Mark *mark)
+remove_entry(const Mark * mark)
 {
 	uint32		hash = get_hash_value(entries, &mark->key);
 
@@ -363,7 +364,7 @@ remove_entry(const Mark *mark)
 }
 
 static void
-take_mark_back(const Mark *mark)
+take_mark_back(const Mark * mark)
 {
 	LWLock	   *lock = lock_of(get_hash_value(entries, &mark->key));
 
@@ -441,7 +442,7 @@ atx_renewals_init(void)
 
 /* Room for one more mark, made before any lock is held. */
 static Mark *
-next_mark(const Key *key)
+next_mark(const Key * key)
 {
 	if (nmarks == max_marks)
 		marks = grow(marks, &max_marks, sizeof(Mark));
@@ -455,7 +456,7 @@ next_mark(const Key *key)
  * grace says nothing: then the row decides.
  */
 static bool
-is_due(Entry *entry, AtxTick now, AtxTick grace_from)
+is_due(Entry * entry, AtxTick now, AtxTick grace_from)
 {
 	AtxTick		renewed_at = (AtxTick) pg_atomic_read_u64(&entry->renewed_at);
 
@@ -544,7 +545,7 @@ atx_renewal_end(Oid extension, int64 session_id)
 }
 
 static bool
-wants_anchor(Entry *entry, AtxTick now, AtxTick *renewed_at)
+wants_anchor(Entry * entry, AtxTick now, AtxTick *renewed_at)
 {
 	AtxTick		anchored_at = (AtxTick) pg_atomic_read_u64(&entry->anchored_at);
 
@@ -557,7 +558,7 @@ wants_anchor(Entry *entry, AtxTick now, AtxTick *renewed_at)
  * returns how many.
  */
 int
-atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor *anchors, int limit)
+atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor * anchors, int limit)
 {
 	HASH_SEQ_STATUS scan;
 	Entry	   *entry;
@@ -592,7 +593,7 @@ atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor *anchors, int limit
  * The row knows this renewal now, and that is committed.
  */
 void
-atx_renewal_anchored(Oid extension, const AtxAnchor *anchor)
+atx_renewal_anchored(Oid extension, const AtxAnchor * anchor)
 {
 	Key			key = make_key(extension, anchor->session_id);
 	uint32		hash = get_hash_value(entries, &key);

@@ -35,8 +35,7 @@ atx_transaction_used_session(void)
 }
 
 /*
- * Have the worker look once the transaction has committed.  A change that is
- * rolled back to a savepoint wakes it for nothing, which does no harm.
+ * Have the worker look once the transaction is over.
  */
 void
 atx_transaction_wakes_worker(void)
@@ -62,10 +61,11 @@ at_end_of_transaction(XactEvent event, void *arg)
 			refuse_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+			/* Rolled back, it may have hidden an older change so far. */
 			if (wakes_worker)
 				atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
 			/* FALLTHROUGH */
-		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			session_level = 0;
 			wakes_worker = false;

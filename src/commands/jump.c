@@ -73,6 +73,7 @@ take_over(const AtxAuthority *before, AtxAuthority *mine)
 	{
 		mine->grace_from = atx_now();
 		mine->grace_served = before->served;
+		atx_grace_begin(mine->grace_from, mine->grace_served);
 	}
 	atx_authority_write(mine);
 
@@ -169,15 +170,12 @@ worker_jumps(AtxSlot *slot, AtxTick until)
 		return false;
 
 	ConditionVariablePrepareToSleep(&slot->changed);
-	pg_atomic_write_u32(&slot->jump_wanted, 1);
-	atx_slot_nudge_worker(slot);
-	while (slot->pid != 0 && atx_authority_current() == NULL)
+	while (slot->pid != 0 && atx_authority_current() == NULL && atx_now() < until)
 	{
-		int64		left = (until - atx_now()) / ATX_TICKS_PER_MS;
-
-		if (left <= 0 ||
-			ConditionVariableTimedSleep(&slot->changed, left, PG_WAIT_EXTENSION))
-			break;
+		/* Each round, in case somebody else jumped and nobody rang. */
+		pg_atomic_write_u32(&slot->jump_wanted, 1);
+		atx_slot_nudge_worker(slot);
+		(void) ConditionVariableTimedSleep(&slot->changed, 100, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
 	return atx_authority_current() != NULL;
@@ -187,13 +185,15 @@ worker_jumps(AtxSlot *slot, AtxTick until)
 static const AtxAuthority *
 have_jumped(void)
 {
-	AtxTick		until = atx_now() + atx_max_wait * ATX_TICKS_PER_MS;
+	AtxTick		now = atx_now();
+	AtxTick		wait = atx_max_wait * ATX_TICKS_PER_MS;
 
-	if (!worker_jumps(atx_slot_find(MyDatabaseId), until))
+	/* A worker that does not get to it leaves half of the time to a jumper. */
+	if (!worker_jumps(atx_slot_find(MyDatabaseId), now + wait / 2))
 	{
 		BackgroundWorkerHandle *jumper = start_jumper();
 
-		if (jumper == NULL || !await_jumper(jumper, until))
+		if (jumper == NULL || !await_jumper(jumper, now + wait))
 			return NULL;
 	}
 	return atx_authority_current();
@@ -231,7 +231,7 @@ atx_await_authority(const AtxAuthority **authority)
 
 	answer = atx_answer(ATX_UNAVAILABLE,
 						pstrdup("atomix has not yet taken over this database"));
-	answer.detail = psprintf("Waited for atomix.max_wait = %d ms.", atx_max_wait);
+	answer.detail = psprintf("A call waits for it at most atomix.max_wait, %d ms.", atx_max_wait);
 	answer.hint = pstrdup("Try again; if it persists, look for errors of the atomix worker in the server log and raise max_worker_processes, or call atomix.tick().");
 	return answer;
 }

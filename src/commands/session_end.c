@@ -141,16 +141,21 @@ atx_expire_step(const AtxAuthority *authority, AtxExpiry *expiry)
 	AtxMoment	moment = atx_moment(authority);
 	int64		early[ATX_END_BATCH + 1];
 	int64		due[ATX_END_BATCH + 1];
-	int			ndue = atx_lease_due(&moment, &expiry->from, ATX_END_BATCH,
-									 expiry->candidates, early);
-	int			nearly = list_length_of(early);
+	int			ndue;
+	int			nearly;
 
-	expiry->ended = 0;
-	expiry->postponed = nearly;
+	/* What an error in looking would leave: the pass is over. */
+	expiry->ended = expiry->postponed = 0;
 	expiry->latest = 0;
+	expiry->more = false;
+	expiry->candidates[0] = 0;
+
+	ndue = atx_lease_due(&moment, &expiry->from, ATX_END_BATCH,
+						 expiry->candidates, early);
+	nearly = list_length_of(early);
 	expiry->more = ndue + nearly == ATX_END_BATCH;
 	if (nearly > 0)
-		atx_lease_postpone(&moment, early, nearly);
+		expiry->postponed = atx_lease_postpone(&moment, early, nearly);
 	memcpy(due, expiry->candidates, sizeof(due));
 	if (ndue > 0)
 		expire(authority, due, ndue, expiry);

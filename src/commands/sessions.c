@@ -113,6 +113,31 @@ why_not_usable(int64 session_id, Oid role)
 	return atx_answer_session(outcome, session_id);
 }
 
+/* Is the session the role's, whether or not it still lives? */
+static bool
+is_usable(int64 session_id, Oid role)
+{
+	Oid			owner;
+
+	return atx_session_outcome(session_id, &owner) != ATX_SESSION_UNKNOWN &&
+		(role == ATX_ANY_ROLE || has_privs_of_role(role, owner));
+}
+
+/*
+ * Lock a session to renew it.  A role must not even wait for a session that
+ * is none of its business: by that it would know of it.
+ */
+static bool
+lock_to_renew(int64 session_id, Oid role)
+{
+	if (atx_try_lock_shared(ATX_LOCK_SESSION, session_id))
+		return true;
+	if (!is_usable(session_id, role))
+		return false;
+	atx_lock_shared(ATX_LOCK_SESSION, session_id);
+	return true;
+}
+
 /*
  * May a renewal be confirmed without asking the standby?  One that must
  * confirm commits would notice if this primary were cut off; the worker's
@@ -136,7 +161,7 @@ standby_has_confirmed(void)
  * slack, which memory has no use for; so far may the row be behind.
  */
 static bool
-anchor_holds(const AtxRenewal *renewal, AtxTick now)
+anchor_holds(const AtxRenewal * renewal, AtxTick now)
 {
 	return now - renewal->anchored_at <=
 		renewal->timeout / 4 + ATX_LEASE_SLACK(renewal->timeout);
@@ -243,6 +268,19 @@ renew_locked(AtxScope *scope, int64 session_id, const AtxMoment *moment,
 	return ATX_ANSWER_DONE;
 }
 
+/* Renew a session once more, in a transaction that has its row already. */
+static AtxAnswer
+renew_again(AtxScope *scope, int64 session_id, const AtxMoment *moment,
+			int64 *time_left)
+{
+	bool		written;
+
+	if (!atx_lease_renew(session_id, scope->caller, moment, time_left, &written))
+		return why_not_usable(session_id, scope->caller);
+	note_renewal(scope->extension->oid, session_id, moment->now, written);
+	return ATX_ANSWER_DONE;
+}
+
 /*
  * Renew a session by its row, and have the next renewals go to memory;
  * *time_left is how long it now lives at least (ticks).
@@ -257,9 +295,19 @@ atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left)
 	if (answer.outcome != ATX_DONE)
 		return answer;
 
-	atx_lock_shared(ATX_LOCK_SESSION, session_id);
+	if (!lock_to_renew(session_id, scope->caller))
+		return atx_answer_session(ATX_SESSION_UNKNOWN, session_id);
 	moment = atx_moment(authority);
-	return renew_locked(scope, session_id, &moment, time_left);
+	answer = renew_locked(scope, session_id, &moment, time_left);
+
+	/* It waited for the row: what it wrote is late news by now. */
+	while (answer.outcome == ATX_DONE &&
+		   atx_now() - moment.now > ATX_LEASE_SLACK(*time_left))
+	{
+		moment = atx_moment(authority);
+		answer = renew_again(scope, session_id, &moment, time_left);
+	}
+	return answer;
 }
 
 static AtxBatchState
@@ -293,16 +341,6 @@ atx_keep_alive_member(AtxScope *scope, int64 session_id, int64 *time_left)
 	if (renew_locked(scope, session_id, &moment, time_left).outcome == ATX_DONE)
 		return ATX_MEMBER_OPENED;
 	return member_state(scope, session_id);
-}
-
-/* May the role end the session, whether or not it still lives? */
-static bool
-is_usable(int64 session_id, Oid role)
-{
-	Oid			owner;
-
-	return atx_session_outcome(session_id, &owner) != ATX_SESSION_UNKNOWN &&
-		(role == ATX_ANY_ROLE || has_privs_of_role(role, owner));
 }
 
 /*

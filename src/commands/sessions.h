@@ -21,7 +21,7 @@ typedef enum AtxBatchState
 	ATX_MEMBER_CLOSED,
 	ATX_MEMBER_EXPIRED,
 	ATX_MEMBER_UNKNOWN
-} AtxBatchState;
+}			AtxBatchState;
 
 /* In AtxSessionSpec.timeout: the default of the server. */
 #define ATX_DEFAULT_TIMEOUT		INT64CONST(-1)

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "base/private_lock.h"
 #include "base/shmem.h"
 #include "commands/jump.h"
@@ -68,7 +70,7 @@ atx_upkeep(void)
 	forget_old_sessions(authority);
 
 	/* Beats promise that the next one will come, so only a worker beats. */
-	if (atx_shared == NULL)
-		atx_beat(authority);
+	if (atx_slot_find(MyDatabaseId) == NULL)
+		atx_beat(authority, true);
 	return ended;
 }

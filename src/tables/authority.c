@@ -309,6 +309,24 @@ renew_grace(AtxSlot *slot, const AtxAuthority *authority, AtxTick now)
 }
 
 /*
+ * Begin grace because the server has been started; served is the time served
+ * before.  What an attempt that was rolled back left is overwritten.
+ */
+void
+atx_grace_begin(AtxTick now, int64 served)
+{
+	AtxSlot    *slot = atx_slot_find(MyDatabaseId);
+
+	if (slot == NULL)
+		return;
+	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
+	slot->grace_from = now;
+	slot->grace_served = served;
+	slot->last_beat = 0;
+	LWLockRelease(atx_shared->lock);
+}
+
+/*
  * The present moment with the grace that is in force.
  */
 AtxMoment
@@ -343,10 +361,10 @@ atx_moment(const AtxAuthority *authority)
 }
 
 /*
- * Show that the worker lives, in shared memory and in the row.
+ * Show that the worker lives, in shared memory and, if wanted, in the row.
  */
 void
-atx_beat(const AtxAuthority *authority)
+atx_beat(const AtxAuthority *authority, bool write_row)
 {
 	AtxMoment	moment = atx_moment(authority);
 	AtxSlot    *slot = atx_slot_find(MyDatabaseId);
@@ -354,12 +372,21 @@ atx_beat(const AtxAuthority *authority)
 
 	if (slot != NULL)
 	{
-		/* Under the lock, so that a test cannot move the clock meanwhile. */
+		AtxTick		now;
+
+		/*
+		 * The clock is read again: a stall since the moment must not be
+		 * passed over in silence.
+		 */
 		LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
-		slot->last_beat = atx_now();
+		now = atx_now();
+		if (beat_overdue(slot, now))
+			restart_grace_locked(slot, now);
+		slot->last_beat = now;
 		LWLockRelease(atx_shared->lock);
 	}
-	(void) atx_execute(&write_beat, values, NULL);
+	if (write_row)
+		(void) atx_execute(&write_beat, values, NULL);
 }
 
 /*

@@ -48,9 +48,10 @@ extern void atx_authority_forget(void);
 extern int32 atx_epoch_current(bool *same_clock);
 extern void atx_epoch_begin(int32 epoch);
 
+extern void atx_grace_begin(AtxTick now, int64 served);
 extern AtxMoment atx_moment(const AtxAuthority *authority);
 extern int64 atx_beat_interval(void);
-extern void atx_beat(const AtxAuthority *authority);
+extern void atx_beat(const AtxAuthority *authority, bool write_row);
 extern void atx_beat_stop(void);
 
 extern int64 atx_index_draw(const AtxAuthority *authority);

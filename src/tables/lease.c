@@ -48,15 +48,15 @@ static AtxStatement mirror = {
 /* $1 to $4 as in ATX_LEASE_DEADLINE. */
 static AtxStatement anchor = {
 	"UPDATE atomix.lease l SET epoch = $1, renewed_at = k.at,"
-	" served = $4 + (k.at - $3), check_epoch = CASE WHEN k.checked THEN $1"
-	" ELSE l.check_epoch END, check_at = CASE WHEN k.checked"
+	" served = $4 + (k.at - $3), check_epoch = CASE"
+	" WHEN (l.check_epoch, l.check_at) <= ($1, $2) THEN $1"
+	" ELSE l.check_epoch END, check_at = CASE"
+	" WHEN (l.check_epoch, l.check_at) <= ($1, $2)"
 	" THEN k.at + l.timeout + l.timeout / 8 ELSE l.check_at END"
-	" FROM (SELECT x.session_id, k.at,"
-	" (x.check_epoch, x.check_at) <= ($1, $2) AS checked"
 	" FROM pg_catalog.unnest($5, $6) AS k (session_id, at)"
-	" JOIN atomix.lease x ON x.session_id = k.session_id"
-	" FOR UPDATE OF x SKIP LOCKED) k"
 	" WHERE l.session_id = k.session_id AND k.at >= $3"
+	" AND l.session_id = ANY (ARRAY(SELECT x.session_id FROM atomix.lease x"
+	" WHERE x.session_id = ANY ($5) FOR UPDATE SKIP LOCKED))"
 	" RETURNING l.session_id, k.at",
 	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
@@ -72,9 +72,9 @@ static AtxStatement find_due = {
 
 static AtxStatement postpone = {
 	"UPDATE atomix.lease l SET check_epoch = $1, check_at = " ATX_LEASE_DEADLINE
-	" FROM (SELECT k.session_id FROM atomix.lease k"
-	" WHERE k.session_id = ANY ($5) FOR UPDATE SKIP LOCKED) k"
-	" WHERE l.session_id = k.session_id AND " ATX_LEASE_DEADLINE " >= $2",
+	" WHERE l.session_id = ANY (ARRAY(SELECT k.session_id FROM atomix.lease k"
+	" WHERE k.session_id = ANY ($5) FOR UPDATE SKIP LOCKED))"
+	" AND " ATX_LEASE_DEADLINE " >= $2",
 	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
 };
 
@@ -148,7 +148,7 @@ atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
  */
 bool
 atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
-				 AtxRenewal *renewal)
+				 AtxRenewal * renewal)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -170,7 +170,7 @@ atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
  * which then stand first in the array.  It skips rows that are locked.
  */
 int
-atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count)
+atx_lease_anchor(const AtxMoment *moment, AtxAnchor * anchors, int count)
 {
 	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
 	int64	   *ticks = palloc(sizeof(int64) * Max(count, 1));
@@ -240,10 +240,10 @@ atx_lease_due(const AtxMoment *moment, AtxLeasePosition *from, int limit,
 }
 
 /*
- * Raise the check of leases that turned out not to be due.  One that is
- * being renewed just now is met again in the next pass.
+ * Raise the check of leases that turned out not to be due; returns how many
+ * it did.  One that is being renewed just now is met again in the next pass.
  */
-void
+int
 atx_lease_postpone(const AtxMoment *moment, const int64 *ids, int count)
 {
 	Datum		values[] = {
@@ -254,7 +254,7 @@ atx_lease_postpone(const AtxMoment *moment, const int64 *ids, int count)
 		atx_int64_array(ids, count)
 	};
 
-	(void) atx_execute(&postpone, values, NULL);
+	return (int) atx_execute(&postpone, values, NULL);
 }
 
 /*

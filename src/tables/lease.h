@@ -46,11 +46,11 @@ extern AtxTick atx_lease_deadline(const AtxMoment *moment, int32 epoch,
 extern bool atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
 							int64 *timeout, bool *written);
 extern bool atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
-							 AtxRenewal *renewal);
-extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count);
+							 AtxRenewal * renewal);
+extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor * anchors, int count);
 extern int	atx_lease_due(const AtxMoment *moment, AtxLeasePosition *from,
 						  int limit, int64 *due, int64 *early);
-extern void atx_lease_postpone(const AtxMoment *moment, const int64 *ids, int count);
+extern int	atx_lease_postpone(const AtxMoment *moment, const int64 *ids, int count);
 extern bool atx_lease_next_check(const AtxMoment *moment, AtxTick *check_at);
 extern void atx_lease_correct_future(const AtxMoment *moment);
 

@@ -27,6 +27,10 @@ static AtxStatement find_partition = {
 	1, {INT4OID}
 };
 
+static AtxStatement find_leader = {
+	"SELECT leader FROM atomix.partition ORDER BY partition_id LIMIT 1"
+};
+
 static AtxStatement find_any = {
 	"SELECT 1 FROM atomix.partition, atomix.partition_term LIMIT 1"
 };
@@ -89,6 +93,17 @@ bool
 atx_partition_any(void)
 {
 	return atx_execute(&find_any, NULL, NULL) > 0;
+}
+
+/*
+ * What a standby answers to a call that would change something: who leads.
+ */
+char *
+atx_partition_not_here(void)
+{
+	if (atx_execute(&find_leader, NULL, NULL) == 0)
+		return pstrdup("this server is a standby");
+	return psprintf("this server is a standby; the leader is %s", atx_result_text(0, 1));
 }
 
 /*

@@ -12,6 +12,7 @@
 
 extern bool atx_partition_any(void);
 extern bool atx_partition_exists(int64 partition_id);
+extern char *atx_partition_not_here(void);
 extern void atx_partition_ensure(void);
 extern void atx_partition_new_term(void);
 

@@ -55,27 +55,33 @@ static AtxStatement find_session = {
 };
 
 /*
+ * Rows to be changed are named by an array: a plan that was saved while the
+ * tables were small must not come to join them the wrong way round.
+ *
  * $1 to $4 as in ATX_LEASE_DEADLINE, $5 the candidates.  The condition is
  * evaluated on the newest version of each row.
  */
-static AtxStatement expire_sessions = {
-	"WITH gone AS (DELETE FROM atomix.lease l WHERE l.session_id = ANY ($5)"
+static AtxStatement expire_leases = {
+	"DELETE FROM atomix.lease l WHERE l.session_id = ANY ($5)"
 	" AND " ATX_LEASE_DEADLINE " < $2"
-	" RETURNING l.session_id, l.ack_floor, $2 - " ATX_LEASE_DEADLINE " AS late)"
-	" UPDATE atomix.session s SET state = 'closing', cause = 'expired',"
-	" reason = 'expired', ended_at = $6, ended_epoch = $1, ended_tick = $2,"
-	" ack_floor = gone.ack_floor, version = NULL"
-	" FROM gone WHERE s.session_id = gone.session_id"
-	" RETURNING gone.late, gone.session_id",
-	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	" RETURNING l.session_id, l.ack_floor, $2 - " ATX_LEASE_DEADLINE,
+	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
+};
+
+static AtxStatement expire_sessions = {
+	"UPDATE atomix.session s SET state = 'closing', cause = 'expired',"
+	" reason = 'expired', ended_at = $3, ended_epoch = $4, ended_tick = $5,"
+	" ack_floor = k.ack_floor, version = NULL"
+	" FROM pg_catalog.unnest($1, $2) AS k (session_id, ack_floor)"
+	" WHERE s.session_id = k.session_id AND s.session_id = ANY ($1)",
+	5, {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, INT4OID, INT8OID}
 };
 
 static AtxStatement finish_sessions = {
 	"UPDATE atomix.session s SET version = NULL,"
 	" state = CASE s.cause WHEN 'expired' THEN 'expired' ELSE 'closed' END"
-	" FROM (SELECT k.session_id FROM atomix.session k WHERE k.state = 'closing'"
-	" LIMIT $1 FOR UPDATE SKIP LOCKED) k"
-	" WHERE s.session_id = k.session_id AND s.state = 'closing'",
+	" WHERE s.session_id = ANY (ARRAY(SELECT k.session_id FROM atomix.session k"
+	" WHERE k.state = 'closing' LIMIT $1 FOR UPDATE SKIP LOCKED))",
 	1, {INT8OID}
 };
 
@@ -89,7 +95,8 @@ static AtxStatement find_unnumbered = {
 static AtxStatement number_sessions = {
 	"WITH numbered AS (UPDATE atomix.session s SET version = $2 + k.n"
 	" FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (session_id, n)"
-	" WHERE s.session_id = k.session_id AND s.version IS NULL"
+	" WHERE s.session_id = k.session_id AND s.session_id = ANY ($1)"
+	" AND s.version IS NULL"
 	" RETURNING s.session_id, s.version, s.state, s.reason)"
 	" SELECT session_id, version, state, reason FROM numbered ORDER BY version",
 	2, {INT8ARRAYOID, INT8OID}
@@ -105,17 +112,22 @@ static AtxStatement find_versions = {
  * A part of a pass over all sessions, in the order of their ids: no index
  * is kept for it, since each open and close would pay for that.
  */
-static AtxStatement sweep_sessions = {
-	"WITH seen AS MATERIALIZED (SELECT session_id, ended_epoch, ended_tick, version"
-	" FROM atomix.session WHERE session_id > $1 ORDER BY session_id LIMIT $2),"
-	" forgotten AS (DELETE FROM atomix.session s USING seen k"
-	" WHERE s.session_id = k.session_id AND k.version IS NOT NULL"
-	" AND k.ended_epoch = $3 AND k.ended_tick <= $4),"
-	" kept AS (UPDATE atomix.session s SET ended_epoch = $3, ended_tick = $5"
-	" FROM seen k WHERE s.session_id = k.session_id AND k.ended_epoch < $3)"
-	" SELECT pg_catalog.max(session_id) FROM seen"
-	" HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>=) $2",
-	5, {INT8OID, INT8OID, INT4OID, INT8OID, INT8OID}
+static AtxStatement look_at_sessions = {
+	"SELECT session_id, COALESCE(ended_epoch = $3 AND ended_tick <= $4"
+	" AND version IS NOT NULL, false), COALESCE(ended_epoch < $3, false)"
+	" FROM atomix.session WHERE session_id > $1 ORDER BY session_id LIMIT $2",
+	4, {INT8OID, INT8OID, INT4OID, INT8OID}
+};
+
+static AtxStatement forget_sessions = {
+	"DELETE FROM atomix.session WHERE session_id = ANY ($1)",
+	1, {INT8ARRAYOID}
+};
+
+static AtxStatement restamp_sessions = {
+	"UPDATE atomix.session SET ended_epoch = $2, ended_tick = $3"
+	" WHERE session_id = ANY ($1)",
+	3, {INT8ARRAYOID, INT4OID, INT8OID}
 };
 
 /*
@@ -219,7 +231,7 @@ atx_session_outcome(int64 session_id, Oid *owner)
 	*owner = atx_result_oid(0, 1);
 	if (DatumGetBool(atx_result_datum(0, 2)))
 		return ATX_DONE;
-	return strcmp(atx_result_text(0, 3), "expired") == 0 ?
+	return !atx_result_isnull(0, 3) && strcmp(atx_result_text(0, 3), "expired") == 0 ?
 		ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
 }
 
@@ -245,22 +257,34 @@ int
 atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 				   int64 *latest)
 {
-	Datum		values[] = {
-		Int32GetDatum(moment->epoch),
-		Int64GetDatum(moment->now),
-		Int64GetDatum(moment->grace_from),
-		Int64GetDatum(moment->grace_served),
-		atx_int64_array(ids, count),
-		TimestampTzGetDatum(atx_wall_now())
-	};
-	uint64		ended = atx_execute(&expire_sessions, values, NULL);
+	int64	   *floors = palloc(sizeof(int64) * Max(count, 1));
+	Datum		conditions[5];
+	Datum		changes[5];
+	int			ended;
 
-	for (uint64 i = 0; i < ended; i++)
+	conditions[0] = Int32GetDatum(moment->epoch);
+	conditions[1] = Int64GetDatum(moment->now);
+	conditions[2] = Int64GetDatum(moment->grace_from);
+	conditions[3] = Int64GetDatum(moment->grace_served);
+	conditions[4] = atx_int64_array(ids, count);
+	ended = (int) atx_execute(&expire_leases, conditions, NULL);
+
+	for (int i = 0; i < ended; i++)
 	{
-		*latest = Max(*latest, atx_result_int64(i, 1));
-		ids[i] = atx_result_int64(i, 2);
+		ids[i] = atx_result_int64(i, 1);
+		floors[i] = atx_result_int64(i, 2);
+		*latest = Max(*latest, atx_result_int64(i, 3));
 	}
-	return (int) ended;
+	if (ended == 0)
+		return 0;
+
+	changes[0] = atx_int64_array(ids, ended);
+	changes[1] = atx_int64_array(floors, ended);
+	changes[2] = TimestampTzGetDatum(atx_wall_now());
+	changes[3] = Int32GetDatum(moment->epoch);
+	changes[4] = Int64GetDatum(moment->now);
+	(void) atx_execute(&expire_sessions, changes, NULL);
+	return ended;
 }
 
 /*
@@ -333,6 +357,20 @@ atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes)
 	return count;
 }
 
+static void
+change_some(AtxStatement *statement, const int64 *ids, int count,
+			const AtxMoment *moment)
+{
+	Datum		values[] = {
+		atx_int64_array(ids, count),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now)
+	};
+
+	if (count > 0)
+		(void) atx_execute(statement, values, NULL);
+}
+
 /*
  * Forget those that ended longer than retention (ticks) ago among the next
  * limit sessions after an id; returns the id to go on after, 0 when all were
@@ -348,9 +386,24 @@ atx_session_sweep(const AtxMoment *moment, int64 retention, int64 after, int lim
 		Int64GetDatum(after),
 		Int64GetDatum(limit),
 		Int32GetDatum(moment->epoch),
-		Int64GetDatum(moment->now - retention),
-		Int64GetDatum(moment->now)
+		Int64GetDatum(moment->now - retention)
 	};
+	int			seen = (int) atx_execute(&look_at_sessions, values, NULL);
+	int64	   *old = palloc(sizeof(int64) * Max(seen, 1));
+	int64	   *foreign = palloc(sizeof(int64) * Max(seen, 1));
+	int			nold = 0;
+	int			nforeign = 0;
+	int64		last = 0;
 
-	return atx_execute(&sweep_sessions, values, NULL) == 0 ? 0 : atx_result_int64(0, 1);
+	for (int i = 0; i < seen; i++)
+	{
+		last = atx_result_int64(i, 1);
+		if (DatumGetBool(atx_result_datum(i, 2)))
+			old[nold++] = last;
+		else if (DatumGetBool(atx_result_datum(i, 3)))
+			foreign[nforeign++] = last;
+	}
+	change_some(&forget_sessions, old, nold, moment);
+	change_some(&restamp_sessions, foreign, nforeign, moment);
+	return seen < limit ? 0 : last;
 }

@@ -67,7 +67,7 @@ database_wanted_alone(Node *statement)
 	if (IsA(statement, CreatedbStmt))
 	{
 		const char *template =
-			option_value(((CreatedbStmt *) statement)->options, "template");
+		option_value(((CreatedbStmt *) statement)->options, "template");
 
 		return template != NULL ? template : "template1";
 	}

@@ -22,6 +22,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -39,6 +40,7 @@
 #include "tables/partition.h"
 #include "tables/session.h"
 #include "worker/lifecycle.h"
+#include "worker/process.h"
 
 /* Longest sleep: a safety net, not the way anything is noticed. */
 #define IDLE_WAIT_MS		60000
@@ -50,20 +52,10 @@
 #define ANCHOR_BATCH		1000
 
 /* Sessions whose end raised an error, and for how long they are passed over. */
-#define MAX_POISONED		64
+#define MAX_POISONED		1024
 #define POISONED_FOR		(60 * ATX_TICKS_PER_SEC)
 
 PGDLLEXPORT void atomix_worker_main(Datum arg);
-PGDLLEXPORT void atomix_jump_main(Datum arg);
-
-/* How a step came out. */
-typedef enum RunResult
-{
-	RUN_DONE,
-	RUN_FAILED,					/* reported, undone */
-	RUN_ABSENT,					/* the extension is not in this database */
-	RUN_BUSY					/* somebody is changing our tables */
-} RunResult;
 
 /* What one look at the tables found. */
 typedef struct Look
@@ -92,7 +84,7 @@ typedef struct Sweep
 	const AtxAuthority *authority;
 	int64		after;
 	bool		more;
-} Sweep;
+}			Sweep;
 
 /* Renewals of memory on their way to the rows. */
 typedef struct Anchoring
@@ -101,14 +93,14 @@ typedef struct Anchoring
 	AtxAnchor	anchors[ANCHOR_BATCH];
 	int			found;
 	int			done;
-} Anchoring;
+}			Anchoring;
 
-typedef void (*Step) (void *state);
-
-static AtxSlot *my_slot;
 static bool wanted = true;		/* shall another worker follow this one? */
 static AtxTick last_beat = 0;
 static AtxTick beat_began = 0;	/* not yet known to be committed; 0: none */
+static AtxTick last_written = 0;	/* beat that was written to the row */
+static const AtxAuthority *beating_for = NULL;	/* while sessions live */
+static AtxTick expire_retry_at = 0; /* not tried before, after an error in it */
 static AtxTick last_told = 0;
 static AtxTick last_anchored = 0;
 static AtxTick retry_at = 0;	/* not told before, after an error in it */
@@ -118,120 +110,70 @@ static int64 poisoned[MAX_POISONED];
 static int	npoisoned = 0;
 static AtxTick poisoned_until = 0;
 
-static const char *const our_tables[] = {
-	"authority", "clock_epoch", "partition", "partition_term", "session", "lease"
-};
 
 static void
 leave(int code, Datum arg)
 {
-	atx_worker_leave(my_slot, wanted);
+	atx_worker_leave(atx_worker_slot, wanted);
 }
 
 /*
- * Lock what the step works on without waiting; false if somebody is changing
- * or dropping it.  In a fixed order, and before anything else is locked, so
- * that DROP EXTENSION can neither deadlock with us nor wait long.
- */
-static bool
-lock_tables(Oid schema)
-{
-	for (int i = 0; i < lengthof(our_tables); i++)
-	{
-		Oid			relation = get_relname_relid(our_tables[i], schema);
-
-		if (!OidIsValid(relation) ||
-			!ConditionalLockRelationOid(relation, RowExclusiveLock))
-			return false;
-	}
-	return true;
-}
-
-/* Report an error of a step, in the log and in the view, and go on. */
-static void
-recover_from_error(MemoryContext context)
-{
-	ErrorData  *error;
-
-	HOLD_INTERRUPTS();
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	EmitErrorReport();
-	FlushErrorState();
-	AbortCurrentTransaction();
-	MemoryContextSwitchTo(context);
-	atx_worker_note_error(my_slot, error->message);
-	FreeErrorData(error);
-	RESUME_INTERRUPTS();
-}
-
-static RunResult
-run_in_transaction(Step step, void *state)
-{
-	const AtxExtension *extension;
-	RunResult	result = RUN_ABSENT;
-	AtxScope	scope;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	extension = atx_extension_lookup();
-	if (extension != NULL)
-	{
-		result = RUN_BUSY;
-		if (lock_tables(extension->schema))
-		{
-			atx_scope_enter_as(&scope, extension);
-			step(state);
-			atx_scope_leave(&scope);
-			result = RUN_DONE;
-		}
-	}
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	return result;
-}
-
-/*
- * Run a step in a transaction of its own.
- */
-static RunResult
-run(Step step, void *state, const char *activity)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile RunResult result = RUN_FAILED;
-
-	pgstat_report_activity(STATE_RUNNING, activity);
-	PG_TRY();
-	{
-		result = run_in_transaction(step, state);
-	}
-	PG_CATCH();
-	{
-		recover_from_error(context);
-	}
-	PG_END_TRY();
-
-	MemoryContextSwitchTo(context);
-	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
-	return result;
-}
-
-/*
- * Beats alone need not be on disk at once: what a crash loses of them is
- * less than the grace it brings.  A standby that must confirm them makes
- * them a proof that this primary is not cut off.
+ * Show that we live.  Memory is told each time; the row once a second, or
+ * each time where a standby has to confirm it.
  */
 static void
-beat(const AtxAuthority *authority, bool alone)
+beat(const AtxAuthority *authority)
 {
-	if (alone && (SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0'))
-		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	beat_began = atx_now();
-	atx_beat(authority);
+	AtxTick		now = atx_now();
+	bool		write = atx_standby_confirms() || last_written == 0 ||
+	now - last_written >= ATX_TICKS_PER_SEC;
+
+	if (write)
+		beat_began = last_written = now;
+	atx_beat(authority, write);
 	last_beat = atx_now();
+}
+
+static void
+beat_step(void *state)
+{
+	beat((const AtxAuthority *) state);
+}
+
+/* The transaction of the latest beat has committed, here and on standbys. */
+static void
+confirm_beat(void)
+{
+	if (beat_began == 0)
+		return;
+	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
+	atx_worker_slot->confirmed_beat = beat_began;
+	LWLockRelease(atx_shared->lock);
+	beat_began = 0;
+}
+
+static bool
+beat_is_due(void)
+{
+	return last_beat == 0 || atx_now() - last_beat >= atx_beat_interval();
+}
+
+/*
+ * What may not wait until a long pass is over: to be told to go, to leave the
+ * database to somebody, and to beat.
+ */
+static void
+between_steps(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (atx_database_is_held(MyDatabaseId))
+		proc_exit(1);
+	if (beating_for != NULL && beat_is_due())
+	{
+		beat_began = 0;
+		if (atx_run_relaxed(beat_step, (void *) beating_for, "beating") == ATX_RUN_DONE)
+			confirm_beat();
+	}
 }
 
 /* When sessions need us next, and a beat if one is due while any live. */
@@ -248,8 +190,8 @@ look_at_sessions(Look *look)
 		last_beat = 0;
 		atx_beat_stop();
 	}
-	else if (last_beat == 0 || moment.now - last_beat >= atx_beat_interval())
-		beat(&look->authority, !look->jumped);
+	else if (beat_is_due())
+		beat(&look->authority);
 }
 
 /*
@@ -280,7 +222,7 @@ take_over_if_due(Look *look)
 {
 	if (!atx_jump_is_due())
 		return true;
-	if (pg_atomic_read_u32(&my_slot->jump_wanted) == 0 && restore_may_be_under_way())
+	if (pg_atomic_read_u32(&atx_worker_slot->jump_wanted) == 0 && restore_may_be_under_way())
 		return false;
 	atx_jump();
 	look->jumped = true;
@@ -294,7 +236,7 @@ look_step(void *state)
 	Look	   *look = (Look *) state;
 	const AtxExtension *extension = atx_extension_lookup();
 
-	strlcpy(my_slot->sql_version, extension->version, sizeof(my_slot->sql_version));
+	strlcpy(atx_worker_slot->sql_version, extension->version, sizeof(atx_worker_slot->sql_version));
 	look->idle = true;
 	if (strcmp(extension->version, ATX_LIBRARY_VERSION) != 0 ||
 		!atx_enabled || RecoveryInProgress())
@@ -330,6 +272,20 @@ count_ended(Pass *pass)
 	pass->latest = Max(pass->latest, pass->expiry.latest);
 }
 
+/* Pass over a session whose end fails; false if there are too many. */
+static bool
+pass_over(int64 session_id)
+{
+	if (npoisoned == MAX_POISONED)
+		return false;
+	poisoned[npoisoned++] = session_id;
+	poisoned_until = atx_now() + POISONED_FOR;
+	ereport(WARNING,
+			(errmsg("could not end atomix session " INT64_FORMAT, session_id),
+			 errdetail("It is tried again in a minute; others are not affected.")));
+	return true;
+}
+
 /*
  * A batch failed: end its sessions one by one, and pass over those that fail
  * alone, so that one bad row delays nobody else.
@@ -341,19 +297,18 @@ expire_one_by_one(Pass *pass)
 
 	for (; *id != 0; id++)
 	{
-		CHECK_FOR_INTERRUPTS();
+		between_steps();
 		pass->one = *id;
-		if (run(expire_one_step, pass, "ending one session") == RUN_DONE)
+		if (atx_run(expire_one_step, pass, "ending one session") == ATX_RUN_DONE)
 			count_ended(pass);
-		else if (npoisoned < MAX_POISONED)
+		else if (!pass_over(*id))
 		{
-			poisoned[npoisoned++] = *id;
-			pass->expiry.nskip = npoisoned;
-			poisoned_until = atx_now() + POISONED_FOR;
-			ereport(WARNING,
-					(errmsg("could not end atomix session " INT64_FORMAT, *id),
-					 errdetail("It is tried again in a minute; others are not affected.")));
+			/* More than we can remember: leave them all alone for a while. */
+			pass->expiry.more = false;
+			expire_retry_at = poisoned_until;
+			break;
 		}
+		pass->expiry.nskip = npoisoned;
 	}
 }
 
@@ -369,13 +324,19 @@ expire_due(const AtxAuthority *authority, Pass *pass)
 	atx_expiry_start(&pass->expiry, poisoned, npoisoned);
 	while (pass->expiry.more)
 	{
-		RunResult	result;
+		AtxRunResult result;
 
-		CHECK_FOR_INTERRUPTS();
-		result = run(expire_step, pass, "ending sessions");
-		if (result == RUN_FAILED)
+		between_steps();
+		result = atx_run(expire_step, pass, "ending sessions");
+		if (result == ATX_RUN_FAILED && pass->expiry.candidates[0] == 0)
+		{
+			/* Not the ending failed, but the looking. */
+			expire_retry_at = atx_now() + AFTER_ERROR_MS * ATX_TICKS_PER_MS;
+			break;
+		}
+		if (result == ATX_RUN_FAILED)
 			expire_one_by_one(pass);
-		else if (result == RUN_DONE)
+		else if (result == ATX_RUN_DONE)
 			count_ended(pass);
 		else
 			break;
@@ -415,8 +376,8 @@ anchor_renewals(const AtxAuthority *authority)
 	anchoring.authority = authority;
 	do
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (run(anchor_step, &anchoring, "writing renewals") != RUN_DONE)
+		between_steps();
+		if (atx_run(anchor_step, &anchoring, "writing renewals") != ATX_RUN_DONE)
 			return;
 		for (int i = 0; i < anchoring.done; i++)
 			atx_renewal_anchored(extension, &anchoring.anchors[i]);
@@ -452,14 +413,14 @@ sweep_step(void *state)
 
 /* Repeat a step until it has nothing more to do; false if it failed. */
 static bool
-run_all(Step step, const char *activity)
+run_all(AtxStep step, const char *activity)
 {
 	bool		more = true;
 
 	while (more)
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (run(step, &more, activity) != RUN_DONE)
+		between_steps();
+		if (atx_run(step, &more, activity) != ATX_RUN_DONE)
 			return false;
 	}
 	return true;
@@ -473,26 +434,41 @@ sweep(const AtxAuthority *authority)
 
 	while (state.more)
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (run(sweep_step, &state, "forgetting sessions") != RUN_DONE)
+		between_steps();
+		if (atx_run(sweep_step, &state, "forgetting sessions") != ATX_RUN_DONE)
 			break;
 	}
 }
 
-/*
- * Number and tell what has changed: at once after a quiet time, else once
- * per hint_interval.  The flag is taken down just before looking, so that of
- * all commits in between only the first sets our latch.
- */
-static void
-tell_changes(void)
+/* At once after a quiet time, else once per hint_interval. */
+static bool
+may_tell(void)
 {
 	AtxTick		now = atx_now();
 
-	if (now < retry_at ||
-		(now - last_told < atx_hint_interval * ATX_TICKS_PER_MS && now >= last_told))
-		return;
-	if (pg_atomic_exchange_u32(&my_slot->work, 0) == 0 && !tell_pending)
+	return now >= retry_at &&
+		(now < last_told || now - last_told >= atx_hint_interval * ATX_TICKS_PER_MS);
+}
+
+/*
+ * Take notice of commits, if it is time to tell of them.  The flag is taken
+ * down before we look, so that what comes later wakes us; until then, of all
+ * commits only the first sets our latch.
+ */
+static bool
+take_notice(void)
+{
+	bool		noticed = may_tell() && pg_atomic_exchange_u32(&atx_worker_slot->work, 0) != 0;
+
+	tell_pending = tell_pending || noticed;
+	return noticed;
+}
+
+/* Number and tell what has changed. */
+static void
+tell_changes(void)
+{
+	if (!tell_pending || !may_tell())
 		return;
 	tell_pending = !run_all(number_step, "telling of sessions") ||
 		!run_all(hint_step, "telling listeners of single sessions");
@@ -504,7 +480,7 @@ tell_changes(void)
 static bool
 telling_is_due(void)
 {
-	return tell_pending || pg_atomic_read_u32(&my_slot->work) != 0;
+	return tell_pending || pg_atomic_read_u32(&atx_worker_slot->work) != 0;
 }
 
 /* How long until the next thing to do, in milliseconds, rounded up. */
@@ -522,6 +498,8 @@ time_until_next(const Look *look)
 			next = Min(next, look->next_check);
 	}
 	next = Min(next, Max(look->next_sweep, now + ATX_TICKS_PER_SEC));
+	if (finish_pending)
+		next = Min(next, now + AFTER_ERROR_MS * ATX_TICKS_PER_MS);
 	if (telling_is_due())
 		next = Min(next, Max(retry_at,
 							 last_told + atx_hint_interval * ATX_TICKS_PER_MS));
@@ -533,11 +511,11 @@ static void
 record_cycle(const Pass *pass)
 {
 	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
-	my_slot->last_cycle = atx_now();
+	atx_worker_slot->last_cycle = atx_now();
 	if (pass != NULL && pass->ended > 0)
-		my_slot->lag = pass->latest;
-	my_slot->idle = pass == NULL;
-	my_slot->failures = 0;
+		atx_worker_slot->lag = pass->latest;
+	atx_worker_slot->idle = pass == NULL;
+	atx_worker_slot->failures = 0;
 	LWLockRelease(atx_shared->lock);
 }
 
@@ -547,7 +525,9 @@ serve(const Look *look)
 {
 	Pass		pass = {0};
 
-	if (look->next_check != 0 && look->next_check <= atx_now())
+	beating_for = look->next_check != 0 ? &look->authority : NULL;
+	if (look->next_check != 0 && look->next_check <= atx_now() &&
+		atx_now() >= expire_retry_at)
 		expire_due(&look->authority, &pass);
 	if (look->next_check != 0 && atx_now() - last_anchored >= ANCHOR_INTERVAL)
 		anchor_renewals(&look->authority);
@@ -558,20 +538,9 @@ serve(const Look *look)
 	tell_changes();
 	if (look->next_sweep <= atx_now())
 		sweep(&look->authority);
+	beating_for = NULL;
 	record_cycle(&pass);
 	return pass.seen > 0;
-}
-
-/* The transaction of the latest beat has committed, here and on standbys. */
-static void
-confirm_beat(void)
-{
-	if (beat_began == 0)
-		return;
-	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
-	my_slot->confirmed_beat = beat_began;
-	LWLockRelease(atx_shared->lock);
-	beat_began = 0;
 }
 
 /*
@@ -581,30 +550,31 @@ static long
 cycle(void)
 {
 	Look		look = {0};
+	bool		noticed = take_notice();
 
 	beat_began = 0;
-	switch (run(look_step, &look, "looking for due sessions"))
+	switch (atx_run_relaxed(look_step, &look, "looking for due sessions"))
 	{
-		case RUN_ABSENT:
+		case ATX_RUN_ABSENT:
 			/* It may have been created just after we looked. */
-			if (pg_atomic_exchange_u32(&my_slot->work, 0) != 0)
+			if (noticed || pg_atomic_exchange_u32(&atx_worker_slot->work, 0) != 0)
 				return 0;
 			wanted = false;
 			ereport(LOG, (errmsg("atomix worker ends: the extension is not in this database")));
 			proc_exit(0);
-		case RUN_FAILED:
+		case ATX_RUN_FAILED:
 			return AFTER_ERROR_MS;
-		case RUN_BUSY:
+		case ATX_RUN_BUSY:
 			return RETRY_BUSY_MS;
-		case RUN_DONE:
+		case ATX_RUN_DONE:
 			break;
 	}
 
 	confirm_beat();
-	if (look.jumped)
+	if (!look.idle && pg_atomic_read_u32(&atx_worker_slot->jump_wanted) != 0)
 	{
-		pg_atomic_write_u32(&my_slot->jump_wanted, 0);
-		ConditionVariableBroadcast(&my_slot->changed);
+		pg_atomic_write_u32(&atx_worker_slot->jump_wanted, 0);
+		ConditionVariableBroadcast(&atx_worker_slot->changed);
 	}
 	if (look.idle)
 	{
@@ -616,57 +586,18 @@ cycle(void)
 		record_cycle(NULL);
 
 		/* Told by a commit callback, before the catalog's news got here. */
-		return pg_atomic_exchange_u32(&my_slot->work, 0) != 0 ?
+		return noticed || pg_atomic_exchange_u32(&atx_worker_slot->work, 0) != 0 ?
 			RETRY_BUSY_MS : IDLE_WAIT_MS;
 	}
 	return serve(&look) ? 0 : time_until_next(&look);
-}
-
-/*
- * What ALTER DATABASE or ALTER ROLE set for users must not reach us.
- */
-static void
-override_settings(void)
-{
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"statement_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"lock_timeout", "500ms"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-		{"row_security", "off"},
-		{"session_replication_role", "origin"},
-		{"application_name", "atomix worker"},
-		{"log_statement", "none"},
-		{"log_min_duration_statement", "-1"},
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-
-	/* A session's end that was told must not be undone by a crash. */
-	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
-		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-static void
-connect_to(Oid database)
-{
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	override_settings();
 }
 
 /* Take the slot we were started for; ends the process if it is not to be had. */
 static void
 enter_slot(int n)
 {
-	my_slot = &atx_shared->slots[n];
-	if (!atx_worker_claim(my_slot))
+	atx_worker_slot = &atx_shared->slots[n];
+	if (!atx_worker_claim(atx_worker_slot))
 		proc_exit(0);
 	before_shmem_exit(leave, (Datum) 0);
 }
@@ -680,7 +611,7 @@ atomix_worker_main(Datum arg)
 	MemoryContext context;
 
 	enter_slot(DatumGetInt32(arg));
-	connect_to(my_slot->database);
+	atx_worker_connect(atx_worker_slot->database);
 	context = AllocSetContextCreate(TopMemoryContext, "atomix worker cycle",
 									ALLOCSET_DEFAULT_SIZES);
 
@@ -708,23 +639,4 @@ atomix_worker_main(Datum arg)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 wait_ms, PG_WAIT_EXTENSION);
 	}
-}
-
-static void
-jump_step(void *state)
-{
-	if (atx_enabled && !RecoveryInProgress())
-		atx_jump();
-}
-
-/*
- * The life of a process that takes over one database and goes; its argument
- * is the database.  It serves where no worker does.
- */
-void
-atomix_jump_main(Datum arg)
-{
-	connect_to(DatumGetObjectId(arg));
-	(void) run_in_transaction(jump_step, NULL);
-	proc_exit(0);
 }

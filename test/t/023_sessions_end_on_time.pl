@@ -15,7 +15,8 @@ use Test::More;
 use Time::HiRes qw(time);
 
 # The beats come once a second, far enough apart to tell them from deadlines.
-my $node = new_node('time', 'atomix.min_session_timeout = 16s',
+# Renewals go by the rows, whose locks this is about.
+my $node = new_node('time', 'atomix.shared_sessions = 0', 'atomix.min_session_timeout = 16s',
 	'autovacuum = off');
 my $pid = await_worker($node, 'postgres');
 

@@ -11,7 +11,9 @@ use AtomixTest qw(advance_clock await_beat await_rest await_state new_node
   open_session psql_sqlstate session_state);
 use Test::More;
 
-my $node = new_node('deadline', "atomix.session_timeout = '800s'");
+# Renewals go by the rows.
+my $node = new_node('deadline', 'atomix.shared_sessions = 0',
+	"atomix.session_timeout = '800s'");
 
 # What a lease holds: when it was renewed, when it is looked at, where it is.
 sub lease
