@@ -10,7 +10,10 @@ sessions=100000
 
 sql <<-EOS
 	ALTER SYSTEM SET atomix._coalesce_renewals = off;
-	SELECT pg_reload_conf();
+	ALTER SYSTEM SET atomix.shared_sessions = 0;
+EOS
+restart
+sql > /dev/null <<-EOS
 	CREATE TABLE hot (id bigint PRIMARY KEY, a bigint) WITH (fillfactor = 50);
 	INSERT INTO hot SELECT g, 0 FROM generate_series(1, $sessions) g;
 	SELECT count(atomix.open_session('1 day')) FROM generate_series(1, $sessions);
@@ -36,8 +39,9 @@ record 'renewals that were HOT' percent "$written $written $written" '' '' '> 95
 
 sql <<-EOS
 	ALTER SYSTEM RESET atomix._coalesce_renewals;
-	SELECT pg_reload_conf();
+	ALTER SYSTEM RESET atomix.shared_sessions;
 	DROP TABLE hot;
 	DROP EXTENSION atomix;
 	CREATE EXTENSION atomix;
 EOS
+restart

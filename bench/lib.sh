@@ -24,6 +24,12 @@ sql()
 	psql -X -A -t -q -v ON_ERROR_STOP=1 "$@"
 }
 
+# Restart the server, for settings that need it.
+restart()
+{
+	pg_ctl -D "$PGDATA_DIR" -w -m fast -l "$PGDATA_DIR/../log/server" restart > "$scratch/restart"
+}
+
 # median|least|greatest of the numbers on standard input.
 stats()
 {

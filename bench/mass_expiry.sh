@@ -12,7 +12,7 @@ sessions=10000
 sql <<-'EOS'
 	ALTER SYSTEM SET track_commit_timestamp = on;
 EOS
-pg_ctl -D "$PGDATA_DIR" -w -m fast -l "$PGDATA_DIR/../log/server" restart > "$scratch/restart"
+restart
 sql -c "SELECT count(atomix.open_session('1 h')) FROM generate_series(1, 1000)" > /dev/null
 first=$(sql -c 'SELECT min(session_id) FROM atomix.lease')
 cat > "$scratch/keep_alive.sql" <<-EOS

@@ -8,7 +8,10 @@
 
 sql <<-'EOS'
 	ALTER SYSTEM SET atomix._coalesce_renewals = off;
-	SELECT pg_reload_conf();
+	ALTER SYSTEM SET atomix.shared_sessions = 0;
+EOS
+restart
+sql > /dev/null <<-EOS
 	SELECT count(atomix.open_session('1 day')) FROM generate_series(1, 1000);
 EOS
 first=$(sql -c 'SELECT min(session_id) FROM atomix.lease')
@@ -34,7 +37,8 @@ record 'all relations after 3.6 million renewals' MB "$largest $largest $largest
 
 sql <<-'EOS'
 	ALTER SYSTEM RESET atomix._coalesce_renewals;
-	SELECT pg_reload_conf();
+	ALTER SYSTEM RESET atomix.shared_sessions;
 	DROP EXTENSION atomix;
 	CREATE EXTENSION atomix;
 EOS
+restart
