@@ -72,7 +72,8 @@ static AtxStatement expire_sessions = {
 	"UPDATE atomix.session s SET state = 'closing', cause = 'expired',"
 	" reason = 'expired', ended_at = $3, ended_epoch = $4, ended_tick = $5,"
 	" ack_floor = k.ack_floor, version = NULL"
-	" FROM pg_catalog.unnest($1, $2) AS k (session_id, ack_floor)"
+	" FROM ROWS FROM (pg_catalog.unnest($1),"
+	" pg_catalog.unnest($2)) AS k (session_id, ack_floor)"
 	" WHERE s.session_id = k.session_id AND s.session_id = ANY ($1)",
 	5, {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, INT4OID, INT8OID}
 };
