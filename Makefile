@@ -57,6 +57,9 @@ REGRESS_FILES := $(sort $(basename $(notdir $(wildcard sql/*.sql))))
 REGRESS := $(strip $(filter init,$(REGRESS_FILES)) $(filter-out init,$(REGRESS_FILES)))
 
 ISOLATION := $(sort $(basename $(notdir $(wildcard test/isolation/specs/*.spec))))
+# They look at rows and their locks; renewals in memory have tests of their own.
+installcheck: export PGOPTIONS := -c atomix._renew_in_rows=on $(PGOPTIONS)
+
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=atomix
 
 PROVE_TESTS := $(wildcard test/t/*.pl)

@@ -247,7 +247,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'atomix_ring'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix._ring(bigint) IS
-  'For tests: rings the doorbell for a session when the transaction commits.';
+  'For tests: rings the doorbell for a session when the transaction commits. Errors: 22004 null.';
 REVOKE ALL ON FUNCTION atomix._ring(bigint) FROM PUBLIC;
 
 CREATE FUNCTION atomix._recode(message text, bytes bytea)

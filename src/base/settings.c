@@ -33,6 +33,7 @@ int			atx_worker_limit = 4;
 int			atx_shared_sessions = 65536;
 char	   *atx_leader_name = NULL;
 bool		atx_coalesce_renewals = true;
+bool		atx_renew_in_rows = false;
 
 static void
 define_session_settings(void)
@@ -62,6 +63,12 @@ define_session_settings(void)
 							 "Logs every change of a session's state.",
 							 NULL, &atx_log_sessions, false,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("atomix._renew_in_rows",
+							 "Renews sessions in their rows even where shared memory could serve.",
+							 "For tests.",
+							 &atx_renew_in_rows, false,
+							 PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
+							 NULL, NULL, NULL);
 	DefineCustomBoolVariable("atomix._coalesce_renewals",
 							 "Skips writing a renewal shortly after another.",
 							 "Tests and benchmarks turn it off to make every renewal write.",

@@ -22,6 +22,7 @@ extern int	atx_max_message_size;	/* bytes of one protocol message */
 extern int	atx_worker_limit;	/* databases served by a worker */
 extern int	atx_shared_sessions;	/* sessions renewed in shared memory */
 extern char *atx_leader_name;
+extern bool atx_renew_in_rows;	/* tests: as if there were no memory */
 extern bool atx_coalesce_renewals;	/* tests and benchmarks turn it off */
 
 extern void atx_settings_init(void);

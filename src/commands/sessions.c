@@ -170,7 +170,7 @@ anchor_holds(const AtxRenewal * renewal, AtxTick now)
 static bool
 memory_serves(void)
 {
-	return atx_renewals_usable() && atx_enabled && !RecoveryInProgress() &&
+	return atx_renewals_usable() && !atx_renew_in_rows && atx_enabled && !RecoveryInProgress() &&
 		standby_has_confirmed();
 }
 

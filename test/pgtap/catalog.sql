@@ -32,6 +32,11 @@ INSERT INTO contract VALUES
     'timeout interval DEFAULT NULL::interval, name text DEFAULT NULL::text, kind text DEFAULT NULL::text, labels jsonb DEFAULT ''{}''::jsonb, config bytea DEFAULT NULL::bytea, services jsonb DEFAULT ''[]''::jsonb, partition_id integer DEFAULT 1',
     'bigint', 'v', 'u', false),
   ('keep_alive', 'session_id bigint', 'interval', 'v', 'u', false),
+  ('keep_alive_many', 'session_ids bigint[]',
+    'TABLE(session_id bigint, state text, time_left interval)', 'v', 'u', false),
+  ('wait_events', 'session_id bigint, timeout interval DEFAULT ''00:00:10''::interval',
+    'boolean', 'v', 'u', false),
+  ('_ring', 'session_id bigint', 'void', 'v', 'u', true),
   ('close_session', 'session_id bigint', 'boolean', 'v', 'u', false),
   ('end_session', 'session_id bigint, reason text', 'boolean', 'v', 'u', true),
   ('partition_open_session', 'request bytea', 'bytea', 'v', 'u', false),
@@ -44,7 +49,7 @@ INSERT INTO contract VALUES
   ('_filter_contains', 'filter bytea, sequence_num bigint', 'boolean', 'i', 's', true),
   -- The views call these two with the reader's rights.
   ('_lease_times',
-    'epoch integer, renewed_at bigint, served bigint, timeout bigint, OUT last_renewed_at timestamp with time zone, OUT deadline timestamp with time zone',
+    'session_id bigint, epoch integer, renewed_at bigint, served bigint, timeout bigint, OUT last_renewed_at timestamp with time zone, OUT deadline timestamp with time zone',
     'record', 'v', 'u', false),
   ('_workers',
     'OUT database oid, OUT pid integer, OUT state text, OUT last_cycle timestamp with time zone, OUT lag interval, OUT last_error text, OUT library text, OUT sql text',
@@ -161,7 +166,9 @@ CREATE TEMP TABLE required AS
   WHERE pg_get_function_arg_default(f.oid, n) IS DISTINCT FROM
       'NULL::' || format_type(f.proargtypes[n - 1], NULL)
     -- It shows what there is to show, and nulls of the outer join.
-    AND f.proname <> '_lease_times';
+    AND f.proname <> '_lease_times'
+    -- A null there means as long as may be.
+    AND NOT (f.proname = 'wait_events' AND f.proargnames[n] = 'timeout');
 SELECT cmp_ok((SELECT count(*) FROM required), '>=', 16::bigint, 'there are arguments that must not be null');
 SELECT throws_ok(format('SELECT atomix.%I(%s)', proname, arguments), '22004', NULL,
     format('%s: a null as %s is an error', proname, argument))
