@@ -34,6 +34,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "compat.h"
@@ -191,7 +192,10 @@ scan_databases(void)
 		Oid			database = atx_shared->slots[i].database;
 
 		if (OidIsValid(database) && !list_member_oid(databases, database))
+		{
 			atx_slot_free_if_gone(&atx_shared->slots[i], database);
+			(void) atx_renewals_forget(database, InvalidOid);
+		}
 	}
 	list_free(databases);
 }

@@ -100,6 +100,7 @@ static AtxTick last_beat = 0;
 static AtxTick beat_began = 0;	/* not yet known to be committed; 0: none */
 static AtxTick last_written = 0;	/* beat that was written to the row */
 static const AtxAuthority *beating_for = NULL;	/* while sessions live */
+static Oid	renewals_kept_for = InvalidOid;
 static AtxTick expire_retry_at = 0; /* not tried before, after an error in it */
 static AtxTick last_told = 0;
 static AtxTick last_anchored = 0;
@@ -235,6 +236,11 @@ look_step(void *state)
 {
 	Look	   *look = (Look *) state;
 	const AtxExtension *extension = atx_extension_lookup();
+
+	/* What a dropped predecessor of the extension left. */
+	if (renewals_kept_for != extension->oid)
+		(void) atx_renewals_forget(MyDatabaseId, extension->oid);
+	renewals_kept_for = extension->oid;
 
 	strlcpy(atx_worker_slot->sql_version, extension->version, sizeof(atx_worker_slot->sql_version));
 	look->idle = true;
@@ -560,6 +566,7 @@ cycle(void)
 			if (noticed || pg_atomic_exchange_u32(&atx_worker_slot->work, 0) != 0)
 				return 0;
 			wanted = false;
+			(void) atx_renewals_forget(MyDatabaseId, InvalidOid);
 			ereport(LOG, (errmsg("atomix worker ends: the extension is not in this database")));
 			proc_exit(0);
 		case ATX_RUN_FAILED:
