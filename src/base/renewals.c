@@ -358,8 +358,11 @@ remove_entry(const Mark * mark)
 	uint32		hash = get_hash_value(entries, &mark->key);
 
 	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
-	mark->entry->live = false;
-	(void) search(&mark->key, hash, HASH_REMOVE, NULL);
+	if (search(&mark->key, hash, HASH_FIND, NULL) == mark->entry)
+	{
+		mark->entry->live = false;
+		(void) search(&mark->key, hash, HASH_REMOVE, NULL);
+	}
 	LWLockRelease(lock_of(hash));
 }
 
@@ -626,7 +629,7 @@ atx_renewals_forget(Oid database, Oid kept_extension)
 	{
 		if (entry->key.database != database ||
 			entry->key.extension == kept_extension ||
-			pg_atomic_read_u32(&entry->pins) != 0)
+			entry->ender != 0 || pg_atomic_read_u32(&entry->pins) != 0)
 			continue;
 		entry->live = false;
 		(void) hash_search(entries, &entry->key, HASH_REMOVE, NULL);
