@@ -18,6 +18,7 @@
 #include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
@@ -33,6 +34,8 @@
 #include "worker/process.h"
 
 PGDLLEXPORT void atomix_jump_main(Datum arg);
+
+#define RETRY_BUSY_MS	50
 
 AtxSlot    *atx_worker_slot = NULL;
 
@@ -231,7 +234,16 @@ jump_step(void *state)
 void
 atomix_jump_main(Datum arg)
 {
+	AtxTick		until = atx_now() + atx_max_wait * ATX_TICKS_PER_MS;
+
 	atx_worker_connect(DatumGetObjectId(arg));
-	(void) run_in_transaction(jump_step, NULL, false);
+	/* Whoever waits for us gives up at the same time. */
+	while (run_in_transaction(jump_step, NULL, false) == ATX_RUN_BUSY && atx_now() < until)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 RETRY_BUSY_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 	proc_exit(0);
 }
