@@ -8,7 +8,7 @@
  * through atx_extension(), which refuses to touch tables it was not made for.
  *
  * pg_extension has no catalog cache, so the cached answer is dropped when
- * one of our relations or any function changes; every update script
+ * one of our relations, any function or any schema changes; every update script
  * therefore replaces at least one function.
  *
  *-------------------------------------------------------------------------
@@ -23,7 +23,9 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -55,7 +57,7 @@ on_relation_change(Datum arg, Oid relation)
 }
 
 static void
-on_function_change(Datum arg, int cacheid, uint32 hashvalue)
+on_catalog_change(Datum arg, int cacheid, uint32 hashvalue)
 {
 	forget();
 }
@@ -67,7 +69,8 @@ void
 atx_extension_init(void)
 {
 	CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, on_function_change, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, on_catalog_change, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, on_catalog_change, (Datum) 0);
 }
 
 /*
@@ -131,6 +134,24 @@ relation_owner(Oid relation)
 }
 
 /*
+ * Whoever owns the schema could put tables of his own in the place of ours,
+ * and would then have our SQL meet them with the rights of our owner.
+ */
+static bool
+schema_is_safe(Oid schema, Oid owner)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			schema_owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		schema_owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+		ReleaseSysCache(tuple);
+	}
+	return schema_owner == owner || superuser_arg(schema_owner);
+}
+
+/*
  * The extension as installed in this database, whatever its version; NULL if
  * it is not, or only half (while its script runs).
  */
@@ -152,6 +173,7 @@ atx_extension_lookup(void)
 	if (!OidIsValid(authority_table) || !OidIsValid(found.index_sequence))
 		return NULL;
 	found.owner = relation_owner(authority_table);
+	found.safe = schema_is_safe(found.schema, found.owner);
 
 	cached = found;
 	/* "Created here" ends with the transaction, so it is not kept. */
@@ -184,5 +206,12 @@ atx_extension(void)
 						   extension->version, ATX_LIBRARY_VERSION),
 				 errhint("Run ALTER EXTENSION %s UPDATE, or restart the server if the library was replaced.",
 						 ATX_EXTENSION_NAME)));
+	if (!extension->safe)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"%s\" belongs to a role that does not own extension \"%s\"",
+						ATX_SCHEMA_NAME, ATX_EXTENSION_NAME),
+				 errhint("Run ALTER SCHEMA %s OWNER TO the role that owns its tables, and look who has made the schema.",
+						 ATX_SCHEMA_NAME)));
 	return extension;
 }

@@ -17,6 +17,7 @@ typedef struct AtxExtension
 	Oid			schema;
 	Oid			index_sequence;
 	char		version[ATX_VERSION_LEN];	/* of the SQL objects */
+	bool		safe;			/* the schema is in the same hands */
 	bool		created_here;	/* by the running transaction */
 } AtxExtension;
 

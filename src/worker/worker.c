@@ -244,7 +244,7 @@ look_step(void *state)
 
 	strlcpy(atx_worker_slot->sql_version, extension->version, sizeof(atx_worker_slot->sql_version));
 	look->idle = true;
-	if (strcmp(extension->version, ATX_LIBRARY_VERSION) != 0 ||
+	if (strcmp(extension->version, ATX_LIBRARY_VERSION) != 0 || !extension->safe ||
 		!atx_enabled || RecoveryInProgress())
 		return;
 	if (!take_over_if_due(look))

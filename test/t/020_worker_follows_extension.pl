@@ -9,7 +9,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use AtomixTest qw(new_node worker_pid await_worker await_no_worker
-  open_session await_state advance_clock);
+  open_session await_state advance_clock psql_sqlstate);
 use Test::More;
 
 my $node = new_node('follows', 'log_min_messages = debug1');
@@ -144,6 +144,20 @@ ok( $node->poll_query_until(
 
 ok(!$node->log_contains(qr/(ERROR|PANIC):.*atomix|exited with exit code [2-9]/),
 	'the log shows no error');
+
+#
+# Whoever made the schema beforehand still owns it, and could put tables of
+# his own in the place of ours.
+#
+
+$node->safe_psql('postgres', "CREATE ROLE before_us;\nCREATE DATABASE prepared;");
+$node->safe_psql('prepared',
+	'CREATE SCHEMA atomix AUTHORIZATION before_us; CREATE EXTENSION atomix');
+is(psql_sqlstate($node, 'SELECT atomix.open_session()', 'prepared'),
+	'55000', 'a schema in foreign hands is refused');
+$node->safe_psql('prepared', 'ALTER SCHEMA atomix OWNER TO CURRENT_USER');
+is(psql_sqlstate($node, 'SELECT atomix.open_session()', 'prepared'),
+	'00000', 'and served when it is in ours');
 
 $node->stop;
 done_testing();
