@@ -46,7 +46,7 @@ record()
 	read -r median least greatest <<< "$3"
 	[ -e "$results" ] ||
 		echo 'benchmark,figure,unit,median,least,greatest,base,ours,target,runs,commit,machine' > "$results"
-	printf '%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,"%s"\n' "$(basename "$0" .sh)" \
+	printf '%s,"%s",%s,%s,%s,%s,%s,%s,%s,%s,%s,"%s"\n' "$(basename "$0" .sh)" \
 		"$1" "$2" "$median" "$least" "$greatest" "$4" "$5" "$6" "$7" \
 		"${ATOMIX_COMMIT:-unknown}" "$machine" >> "$results"
 	echo "$1: $median $2 ($least to $greatest), wanted: $6"

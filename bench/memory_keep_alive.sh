@@ -48,10 +48,18 @@ read -r xid_after wal_after <<< "$(position)"
 record 'transaction ids of a million renewals' '' "$((xid_after - xid)) $((xid_after - xid)) $((xid_after - xid))" '' '' 'near 0' 1
 record 'WAL of a million renewals' bytes "$((wal_after - wal)) $((wal_after - wal)) $((wal_after - wal))" '' '' 'near 0' 1
 
-bytes=$(sql -c "SELECT round(sum(allocated_size) / current_setting('atomix.shared_sessions')::numeric, 1)
-	FROM pg_shmem_allocations WHERE name LIKE 'atomix renewals%'")
-reserved=$(sql -c "SELECT pg_size_pretty(sum(allocated_size)) FROM pg_shmem_allocations WHERE name LIKE 'atomix%'")
-echo "shared memory of atomix: $reserved"
+# The elements of a hash have no name of their own in the view.
+allocated()
+{
+	sql -c "ALTER SYSTEM SET atomix.shared_sessions = $1"
+	restart
+	sql -c 'SELECT sum(allocated_size) FROM pg_shmem_allocations WHERE name IS NOT NULL'
+}
+without=$(allocated 0)
+with=$(allocated 100000)
+bytes=$(((with - without) / 100000))
 record 'memory per session' bytes "$bytes $bytes $bytes" '' '' '' 1
 
-sql -c 'DROP EXTENSION atomix' -c 'CREATE EXTENSION atomix'
+sql -c 'ALTER SYSTEM RESET atomix.shared_sessions' -c 'DROP EXTENSION atomix' \
+	-c 'CREATE EXTENSION atomix'
+restart

@@ -22,7 +22,7 @@ EOS
 
 size()
 {
-	sql -c "SELECT sum(pg_total_relation_size(oid)) / 1048576.0 FROM pg_class
+	sql -c "SELECT round(sum(pg_total_relation_size(oid)) / 1048576.0, 2) FROM pg_class
 		WHERE relnamespace = 'atomix'::regnamespace AND relkind = 'r'"
 }
 
