@@ -176,7 +176,7 @@ raise_to(pg_atomic_uint64 *value, AtxTick tick)
 }
 
 /*
- * Look a session up; the copy is valid if it is live.
+ * Look a session up; the copy is valid unless it is absent.
  */
 AtxRenewalState
 atx_renewal_find(Oid extension, int64 session_id, AtxRenewal * renewal)
@@ -191,7 +191,8 @@ atx_renewal_find(Oid extension, int64 session_id, AtxRenewal * renewal)
 	hash = get_hash_value(entries, &key);
 	LWLockAcquire(lock_of(hash), LW_SHARED);
 	entry = search(&key, hash, HASH_FIND, NULL);
-	if (entry != NULL)
+	/* What this transaction has ended itself is gone: its row says so. */
+	if (entry != NULL && entry->ender != MyProcPid)
 	{
 		state = entry->ender != 0 ? ATX_RENEWAL_ENDING : ATX_RENEWAL_LIVE;
 		renewal->owner = entry->owner;

@@ -197,9 +197,11 @@ atx_renew_in_memory(Oid role, int64 session_id, int64 *time_left)
 	if (!memory_serves())
 		return ATX_RENEWAL_ABSENT;
 	state = atx_renewal_find(extension, session_id, &renewal);
-	if (state != ATX_RENEWAL_LIVE)
+	if (state == ATX_RENEWAL_ABSENT || !has_privs_of_role(role, renewal.owner))
+		return ATX_RENEWAL_ABSENT;
+	if (state == ATX_RENEWAL_ENDING)
 		return state;
-	if (!has_privs_of_role(role, renewal.owner) || !anchor_holds(&renewal, now))
+	if (!anchor_holds(&renewal, now))
 		return ATX_RENEWAL_ABSENT;
 	note_renewal(extension, session_id, now, false);
 	*time_left = renewal.timeout;
@@ -218,6 +220,7 @@ atx_keep_alive_in_memory(int64 session_id, int64 *time_left)
 	while ((state = atx_renew_in_memory(GetUserId(), session_id, time_left)) ==
 		   ATX_RENEWAL_ENDING)
 	{
+		CHECK_FOR_INTERRUPTS();
 		atx_lock_shared(ATX_LOCK_SESSION, session_id);
 		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
 	}
@@ -336,7 +339,8 @@ atx_keep_alive_member(AtxScope *scope, int64 session_id, int64 *time_left)
 
 	atx_raise_unless_done(atx_await_authority(&authority));
 	if (!atx_try_lock_shared(ATX_LOCK_SESSION, session_id))
-		return ATX_MEMBER_ENDING;
+		return is_usable(session_id, scope->caller) ?
+			ATX_MEMBER_ENDING : ATX_MEMBER_UNKNOWN;
 	moment = atx_moment(authority);
 	if (renew_locked(scope, session_id, &moment, time_left).outcome == ATX_DONE)
 		return ATX_MEMBER_OPENED;

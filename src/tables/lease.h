@@ -23,14 +23,22 @@ typedef struct AtxLeasePosition
 } AtxLeasePosition;
 
 /*
+ * The timeout of a lease called l, in SQL.  It is bounded, beyond all that
+ * can be asked for, like the other columns below: a row that was edited to
+ * something absurd must not raise an error, which would delay all others.
+ */
+#define ATX_LEASE_TIMEOUT "LEAST(GREATEST(l.timeout, 0), 4398046511104)"
+
+/*
  * The deadline in SQL, for a lease called l; $1 to $4 are the epoch, now,
  * grace_from and grace_served of a moment.  atx_lease_deadline is its twin.
  */
 #define ATX_LEASE_DEADLINE \
 	"(CASE WHEN l.epoch = $1 AND l.renewed_at >= $3" \
-	" THEN l.renewed_at + l.timeout" \
-	" ELSE $3 + LEAST(l.timeout, GREATEST(0," \
-	" l.timeout / 4 * 5 - ($4 - l.served))) END + l.timeout / 8)"
+	" THEN LEAST(l.renewed_at, $2) + " ATX_LEASE_TIMEOUT \
+	" ELSE $3 + LEAST(" ATX_LEASE_TIMEOUT ", GREATEST(0, " \
+	ATX_LEASE_TIMEOUT " / 4 * 5 - ($4 - LEAST(GREATEST(l.served, 0), $4))))" \
+	" END + " ATX_LEASE_TIMEOUT " / 8)"
 
 /* In place of a role: whoever the owner is. */
 #define ATX_ANY_ROLE	InvalidOid

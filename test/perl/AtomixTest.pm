@@ -12,8 +12,9 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT_OK = qw(
 	advance_clock await_beat await_no_worker await_notification await_rest
-	await_state await_worker new_node notifications open_session
-	psql_sqlstate served session_state worker_pid);
+	await_state await_waiting await_worker keep_alive_place new_node
+	notifications open_session psql_sqlstate query_error served session_state
+	start_query start_wait wait_answer worker_pid);
 
 # A running node with the extension loaded at start and created in the
 # database "postgres".  Further arguments are lines for postgresql.conf.
@@ -43,6 +44,80 @@ sub psql_sqlstate
 		stderr => \$stderr,
 		on_error_stop => 1);
 	return $stderr =~ /ERROR:\s+([0-9A-Z]{5})/ ? $1 : '00000';
+}
+
+# What a query in a background psql complains of, '' if nothing.
+sub query_error
+{
+	my ($psql, $sql) = @_;
+	my $error;
+
+	$psql->{stderr} = '';
+	$psql->query($sql);
+	$error = $psql->{stderr};
+	$psql->{stderr} = '';
+	return $error;
+}
+
+# Start a query in a background psql without waiting for its end.
+sub start_query
+{
+	my ($psql, $sql) = @_;
+
+	$psql->{stderr} = '';
+	$psql->query_until(qr/started/, "\\echo started\n$sql;\n");
+	return;
+}
+
+# Wait until a backend waits for an event of a kind, as pg_stat_activity
+# names them.
+sub await_waiting
+{
+	my ($node, $pid, $kind) = @_;
+
+	return $node->poll_query_until('postgres',
+		"SELECT wait_event_type || ' ' || wait_event LIKE '$kind'
+		 FROM pg_stat_activity WHERE pid = $pid");
+}
+
+# Have a background psql wait for events of a session, by a literal timeout or
+# NULL; returns when it waits.
+sub start_wait
+{
+	my ($node, $psql, $id, $timeout) = @_;
+	my $pid = $psql->query_safe('SELECT pg_backend_pid()');
+
+	start_query($psql, "SELECT atomix.wait_events($id, $timeout),
+		extract(epoch FROM clock_timestamp())");
+	await_waiting($node, $pid, 'Extension Extension')
+	  or die "nobody waits for session $id";
+	return $pid;
+}
+
+# What that wait answers, 't' or 'f', and when, in seconds; without an answer
+# what it complains of.
+sub wait_answer
+{
+	my ($psql) = @_;
+	my $answer = $psql->query('');
+	my $error = $psql->{stderr};
+
+	$psql->{stderr} = '';
+	return $answer =~ /^([tf])\|([\d.]+)$/m ? ($1, $2) : $error;
+}
+
+# Renew a session; tells whether that went by 'memory' or by the 'row'.
+sub keep_alive_place
+{
+	my ($node, $id, $dbname) = @_;
+
+	return $node->safe_psql($dbname // 'postgres', "
+		SET atomix._coalesce_renewals = off;
+		BEGIN;
+		DO 'BEGIN PERFORM atomix.keep_alive($id); END';
+		SELECT CASE WHEN pg_current_xact_id_if_assigned() IS NULL
+			THEN 'memory' ELSE 'row' END;
+		COMMIT");
 }
 
 # Move the lease clock by an interval; stalled: as if the machine had been
