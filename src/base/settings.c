@@ -117,7 +117,7 @@ define_memory_settings(void)
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("atomix.shared_sessions",
 							"Most sessions, in all databases, that are renewed in shared memory.",
-							"Further sessions are renewed in their rows. A session takes about 140 bytes.",
+							"Further sessions are renewed in their rows. A session takes about 90 bytes.",
 							&atx_shared_sessions,
 							65536, 0, 100000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
