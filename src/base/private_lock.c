@@ -88,12 +88,20 @@ atx_private_lock_init(void)
 	RegisterSubXactCallback(at_subtransaction, NULL);
 }
 
+static bool
+take_unlimited(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)
+{
+	LockAcquireResult result = LockAcquire(tag, mode, false, dont_wait);
+
+	if (result == LOCKACQUIRE_OK)
+		held++;
+	return result != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /* Take a lock, or try to; ERROR 54000 beyond what a transaction may hold. */
 static bool
 take(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)
 {
-	LockAcquireResult result;
-
 	if (held >= ATX_MAX_PRIVATE_LOCKS && !AtxLockHeldByMe(tag, mode))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -101,10 +109,7 @@ take(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)
 				 errdetail("A transaction can use %d.", ATX_MAX_PRIVATE_LOCKS),
 				 errhint("Split the work into several transactions.")));
 
-	result = LockAcquire(tag, mode, false, dont_wait);
-	if (result == LOCKACQUIRE_OK)
-		held++;
-	return result != LOCKACQUIRE_NOT_AVAIL;
+	return take_unlimited(tag, mode, dont_wait);
 }
 
 static void
@@ -137,6 +142,18 @@ atx_try_lock_shared(AtxLockClass class, int64 id)
 
 	set_tag(&tag, class, id);
 	return take(&tag, ShareLock, true);
+}
+
+/*
+ * The same for a lock that is given back at once, however many are held.
+ */
+bool
+atx_try_lock_shared_briefly(AtxLockClass class, int64 id)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, class, id);
+	return take_unlimited(&tag, ShareLock, true);
 }
 
 /*

@@ -211,7 +211,7 @@ atx_number_step(void)
 	AtxSessionChange *changes;
 
 	for (int i = 0; i < found; i++)
-		if (atx_try_lock_shared(ATX_LOCK_SESSION, ids[i]))
+		if (atx_try_lock_shared_briefly(ATX_LOCK_SESSION, ids[i]))
 			ids[count++] = ids[i];
 	if (count == 0)
 		return false;

@@ -109,9 +109,11 @@ atx_lease_deadline(const AtxMoment *moment, int32 epoch, AtxTick renewed_at,
 	if (epoch == moment->epoch && renewed_at >= moment->grace_from)
 		return renewed_at + timeout + ATX_LEASE_SLACK(timeout);
 
-	remaining = timeout / 4 * 5 - (moment->grace_served - served);
-	remaining = Min(timeout, Max(0, remaining));
-	return moment->grace_from + remaining + ATX_LEASE_SLACK(timeout);
+	/* The slack is served once, too, not once in each run. */
+	remaining = timeout / 4 * 5 + ATX_LEASE_SLACK(timeout) -
+		(moment->grace_served - served);
+	remaining = Min(timeout + ATX_LEASE_SLACK(timeout), Max(0, remaining));
+	return moment->grace_from + remaining;
 }
 
 /*

@@ -35,10 +35,10 @@ typedef struct AtxLeasePosition
  */
 #define ATX_LEASE_DEADLINE \
 	"(CASE WHEN l.epoch = $1 AND l.renewed_at >= $3" \
-	" THEN LEAST(l.renewed_at, $2) + " ATX_LEASE_TIMEOUT \
-	" ELSE $3 + LEAST(" ATX_LEASE_TIMEOUT ", GREATEST(0, " \
-	ATX_LEASE_TIMEOUT " / 4 * 5 - ($4 - LEAST(GREATEST(l.served, 0), $4))))" \
-	" END + " ATX_LEASE_TIMEOUT " / 8)"
+	" THEN LEAST(l.renewed_at, $2) + " ATX_LEASE_TIMEOUT " + " ATX_LEASE_TIMEOUT " / 8" \
+	" ELSE $3 + LEAST(" ATX_LEASE_TIMEOUT " + " ATX_LEASE_TIMEOUT " / 8, GREATEST(0, " \
+	ATX_LEASE_TIMEOUT " / 4 * 5 + " ATX_LEASE_TIMEOUT " / 8" \
+	" - ($4 - LEAST(GREATEST(l.served, 0), $4)))) END)"
 
 /* In place of a role: whoever the owner is. */
 #define ATX_ANY_ROLE	InvalidOid

@@ -93,11 +93,12 @@ static AtxStatement find_unnumbered = {
 	1, {INT8OID}
 };
 
+/* No IS NULL: by the index for that, each batch would read all that wait. */
 static AtxStatement number_sessions = {
 	"WITH numbered AS (UPDATE atomix.session s SET version = $2 + k.n"
 	" FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (session_id, n)"
 	" WHERE s.session_id = k.session_id AND s.session_id = ANY ($1)"
-	" AND s.version IS NULL"
+	" AND COALESCE(s.version, 0) = 0"
 	" RETURNING s.session_id, s.version, s.state, s.reason)"
 	" SELECT session_id, version, state, reason FROM numbered ORDER BY version",
 	2, {INT8ARRAYOID, INT8OID}

@@ -54,15 +54,24 @@ sub woken_ok
 	return;
 }
 
+# A backend has not answered yet.
+sub still_waits_ok
+{
+	my ($pid, $name) = @_;
+
+	is($node->safe_psql('postgres', "SELECT state FROM pg_stat_activity WHERE pid = $pid"),
+		'active', "$name: the waiter goes on waiting");
+	return;
+}
+
 # What happens before does not wake the waiter, and what happens after does.
 sub not_woken_ok
 {
 	my ($before, $after, $name) = @_;
 
-	start_wait($node, $waiter, $id, "'10 min'");
+	my $pid = start_wait($node, $waiter, $id, "'10 min'");
 	$caller->query_safe($before);
-	# A waiter that was wrongly woken has time to look at the clock.
-	$node->safe_psql('postgres', 'SELECT pg_sleep(0.05)');
+	still_waits_ok($pid, $name);
 	my $ringing = now();
 	$caller->query_safe($after);
 	my ($answer, $woke) = wait_answer($waiter);
@@ -227,9 +236,9 @@ my ($both) = $node->safe_psql('postgres', q{
 	SELECT id FROM crowd WHERE bucket = bucket(id, 'neighbour') LIMIT 1});
 $both ||= $id;
 my $neighbour = $node->background_psql('neighbour');
-start_wait($node, $waiter, $both, "'10 min'");
+my $pid = start_wait($node, $waiter, $both, "'10 min'");
 $neighbour->query_safe("SELECT atomix._ring($both)");
-$node->safe_psql('postgres', 'SELECT pg_sleep(0.05)');
+still_waits_ok($pid, 'a ring in another database');
 $ringing = now();
 $caller->query_safe("SELECT atomix._ring($both)");
 cmp_ok((wait_answer($waiter))[1], '>', $ringing, 'another database wakes nobody here');
@@ -283,7 +292,7 @@ $listener->quit;
 # A crash.
 #
 
-my $pid = start_wait($node, $waiter, $id, "'10 min'");
+$pid = start_wait($node, $waiter, $id, "'10 min'");
 start_wait($node, $other, $bucket[0], "'10 min'");
 kill('KILL', $pid) or die "could not kill the waiter: $!";
 foreach my $psql ($waiter, $other, $caller)
