@@ -34,7 +34,7 @@
 #define TRANCHE_NAME	"atomix doorbell"
 #define BUCKETS			128
 #define REMEMBERED		8		/* rings a bucket remembers */
-#define QUEUE_LENGTH	4096	/* rings no worker has taken */
+#define QUEUE_LENGTH	ATX_DOORBELL_QUEUE
 
 typedef struct Ring
 {
@@ -120,6 +120,9 @@ void
 atx_doorbell_ring(int64 session_id)
 {
 	if (doorbell == NULL)
+		return;
+	/* What is noted by now is kept at least as long as a new note would be. */
+	if (nnoted > 0 && noted[nnoted - 1].session_id == session_id)
 		return;
 	if (nnoted == max_noted)
 	{

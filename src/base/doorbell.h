@@ -16,6 +16,9 @@
 /* Longest time a waiter sleeps between two looks of its own. */
 #define ATX_POLL_INTERVAL	ATX_TICKS_PER_SEC
 
+/* Rings no worker has taken, of all databases. */
+#define ATX_DOORBELL_QUEUE	4096
+
 extern void atx_doorbell_request(void);
 extern void atx_doorbell_create(void);
 extern void atx_doorbell_init(void);

@@ -225,21 +225,22 @@ atx_number_step(void)
 }
 
 /*
- * Tell listeners of single sessions that it was rung for these; true if there
- * may be more.
+ * Tell listeners of single sessions that it was rung for these, all in one
+ * transaction, so that each is told of once.  What rings meanwhile is for the
+ * next round.  Always false: there is no more.
  */
 bool
 atx_hint_step(void)
 {
-	int64		ids[STEP_ROWS];
-	int			count = atx_doorbell_take(MyDatabaseId, ids, STEP_ROWS);
+	int64		ids[ATX_DOORBELL_QUEUE];
+	int			count = atx_doorbell_take(MyDatabaseId, ids, ATX_DOORBELL_QUEUE);
 	AtxSessionChange *changes;
 
 	if (count == 0)
 		return false;
 	for (int i = atx_session_versions(ids, count, &changes) - 1; i >= 0; i--)
 		atx_hint_session(changes[i].session_id, changes[i].version);
-	return count == STEP_ROWS;
+	return false;
 }
 
 static int64

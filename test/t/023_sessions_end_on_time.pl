@@ -120,7 +120,7 @@ $holder->query_safe("BEGIN; SELECT atomix.keep_alive($held)");
 advance_clock($node, '15 s');
 await_rest($node);
 $holder->query_safe('COMMIT');
-advance_clock($node, '7 s');
+advance_clock($node, '3 s');
 await_rest($node);
 is(session_state($node, $held), 'opened', 'while one in time renews');
 $holder->quit;

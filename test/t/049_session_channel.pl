@@ -44,6 +44,15 @@ sub version_of
 		"SELECT version FROM atomix.session WHERE session_id = $id");
 }
 
+# How often each session is told of.
+sub times_told
+{
+	my %times;
+
+	$times{$_}++ for map { /^(\d+) / } @_;
+	return %times;
+}
+
 #
 # What is told, and by whom.
 #
@@ -117,15 +126,30 @@ await_rest($node);
 is_deeply([ notifications($listener) ], [], 'nothing is told before the interval has passed');
 is(scalar(@{ [ told() ] }), 1, 'then 200 rings are told once');
 
-# Also if they are more than the worker takes at a time, and than the queue
-# holds; the last one of it is for somebody else.
-my $last = listen_for(open_session($node, '1 d'));
+# Also if they are about as many as the queue holds, and for two in turn, by
+# one transaction and by many.
+my $second = listen_for(open_session($node, '1 d'));
+my %times = ($id => 1, $second => 1);
+$caller->query_safe(q{
+	CREATE PROCEDURE ring_for(ids bigint[], rounds int) LANGUAGE plpgsql AS $$
+	BEGIN
+		FOR i IN 1 .. rounds LOOP
+			PERFORM atomix._ring(ids[1 + i % cardinality(ids)]);
+			COMMIT;
+		END LOOP;
+	END $$});
 told();
-$caller->query_safe("SELECT count(atomix._ring($id)) FROM generate_series(1, 5000);
-	SELECT atomix._ring($last)");
-my @heard = told();
-is(scalar(grep { /^$id / } @heard), 1, '5000 rings are told once');
-is(scalar(grep { /^$last / } @heard), 1, 'so is that of another after them');
+$caller->query_safe(qq{
+	SELECT count(atomix._ring(CASE g % 2 WHEN 0 THEN $id ELSE $second END))
+	FROM generate_series(1, 5000) g});
+is_deeply({ times_told(told()) }, \%times, '5000 rings of a transaction are told once each');
+$caller->query_safe("CALL ring_for(ARRAY[$id, $second], 4000)");
+is_deeply({ times_told(told()) }, \%times, 'those of 4000 transactions as well');
+
+# More than it holds: the oldest are lost, the latest is told.
+$caller->query_safe("SELECT count(atomix._ring(g)) FROM generate_series(1, 5000) g;
+	SELECT atomix._ring($second)");
+is_deeply({ times_told(told()) }, { $second => 1 }, 'the latest of too many is told');
 
 #
 # Many sessions in one transaction, each by its own channel.
@@ -180,22 +204,14 @@ for my $round (1 .. 5)
 pass('without the clock being moved');
 
 # Rings that follow one another.
-$caller->query_safe(q{
-	CREATE PROCEDURE ring_on(id bigint) LANGUAGE plpgsql AS $$
-	BEGIN
-		FOR i IN 1 .. 2000 LOOP
-			PERFORM atomix._ring(id);
-			COMMIT;
-		END LOOP;
-	END $$});
 my $took = $caller->query_safe(qq{
 	SELECT began AS t FROM clock_timestamp() AS began \\gset
-	CALL ring_on($id);
+	CALL ring_for(ARRAY[$id], 2000);
 	SELECT extract(epoch FROM clock_timestamp() - :'t')});
-$caller->query_safe("SELECT atomix._ring($last)");
-@heard = grep { /^$id / } await_notification($listener, qr/^$last /);
-cmp_ok(scalar(@heard), '>=', 1, 'rings in a row are told');
-cmp_ok(scalar(@heard), '<=', 3 + $took / 0.05, 'once per interval');
+$caller->query_safe("SELECT atomix._ring($second)");
+my %heard = times_told(await_notification($listener, qr/^$second /));
+cmp_ok($heard{$id}, '>=', 1, 'rings in a row are told');
+cmp_ok($heard{$id}, '<=', 3 + $took / 0.05, 'once per interval');
 
 $_->quit for $listener, $caller;
 $node->stop;
