@@ -227,9 +227,9 @@ atx_number_step(void)
 /*
  * Tell listeners of single sessions that it was rung for these, all in one
  * transaction, so that each is told of once.  What rings meanwhile is for the
- * next round.  Always false: there is no more.
+ * next round.
  */
-bool
+void
 atx_hint_step(void)
 {
 	int64		ids[ATX_DOORBELL_QUEUE];
@@ -237,10 +237,9 @@ atx_hint_step(void)
 	AtxSessionChange *changes;
 
 	if (count == 0)
-		return false;
+		return;
 	for (int i = atx_session_versions(ids, count, &changes) - 1; i >= 0; i--)
 		atx_hint_session(changes[i].session_id, changes[i].version);
-	return false;
 }
 
 static int64

@@ -65,8 +65,7 @@ atx_upkeep(void)
 		;
 	while (atx_number_step())
 		;
-	while (atx_hint_step())
-		;
+	atx_hint_step();
 	forget_old_sessions(authority);
 
 	/* Beats promise that the next one will come, so only a worker beats. */

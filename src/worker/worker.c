@@ -406,7 +406,8 @@ number_step(void *state)
 static void
 hint_step(void *state)
 {
-	*(bool *) state = atx_hint_step();
+	atx_hint_step();
+	*(bool *) state = false;
 }
 
 static void
