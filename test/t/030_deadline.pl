@@ -192,7 +192,8 @@ $node->safe_psql('postgres',
 $node->poll_query_until('postgres',
 	"SELECT n_tup_upd >= 500 FROM pg_stat_user_tables
 	 WHERE relid = 'atomix.lease'::regclass");
-is(lease_updates(), '500|500', 'renewals are HOT updates');
+# Others' updates from before may be counted late; they are not HOT.
+cmp_ok((split /\|/, lease_updates())[1], '>=', 500, 'renewals are HOT updates');
 
 # The row itself tells: counts of others' updates may still be coming in.
 my $row = "SELECT ctid, xmin FROM atomix.lease WHERE session_id = $id";
