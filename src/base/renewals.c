@@ -640,19 +640,3 @@ atx_renewals_forget(Oid database, Oid kept_extension)
 		LWLockRelease(&locks[i].lock);
 	return count;
 }
-
-/*
- * How many sessions have an entry, in all databases.
- */
-int64
-atx_renewals_count(void)
-{
-	int64		count;
-
-	if (entries == NULL)
-		return 0;
-	LWLockAcquire(lock_of(0), LW_SHARED);
-	count = hash_get_num_entries(entries);
-	LWLockRelease(lock_of(0));
-	return count;
-}

@@ -63,6 +63,5 @@ extern int	atx_renewals_to_anchor(Oid extension, AtxTick now,
 								   AtxAnchor * anchors, int limit);
 extern void atx_renewal_anchored(Oid extension, const AtxAnchor * anchor);
 extern int	atx_renewals_forget(Oid database, Oid kept_extension);
-extern int64 atx_renewals_count(void);
 
 #endif							/* ATX_RENEWALS_H */

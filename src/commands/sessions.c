@@ -248,33 +248,10 @@ move_to_memory(AtxScope *scope, int64 session_id, const AtxMoment *moment,
 	return true;
 }
 
-/* Renew a session whose shared lock is held; the lock stays if need be. */
+/* Renew a session by its row, under a lock that is held. */
 static AtxAnswer
-renew_locked(AtxScope *scope, int64 session_id, const AtxMoment *moment,
-			 int64 *time_left)
-{
-	AtxAnswer	answer;
-	bool		written;
-
-	if (move_to_memory(scope, session_id, moment, time_left))
-	{
-		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
-		return ATX_ANSWER_DONE;
-	}
-	if (!atx_lease_renew(session_id, scope->caller, moment, time_left, &written))
-	{
-		answer = why_not_usable(session_id, scope->caller);
-		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
-		return answer;
-	}
-	note_renewal(scope->extension->oid, session_id, moment->now, written);
-	return ATX_ANSWER_DONE;
-}
-
-/* Renew a session once more, in a transaction that has its row already. */
-static AtxAnswer
-renew_again(AtxScope *scope, int64 session_id, const AtxMoment *moment,
-			int64 *time_left)
+renew_row(AtxScope *scope, int64 session_id, const AtxMoment *moment,
+		  int64 *time_left)
 {
 	bool		written;
 
@@ -282,6 +259,24 @@ renew_again(AtxScope *scope, int64 session_id, const AtxMoment *moment,
 		return why_not_usable(session_id, scope->caller);
 	note_renewal(scope->extension->oid, session_id, moment->now, written);
 	return ATX_ANSWER_DONE;
+}
+
+/* Renew a session whose shared lock is held; the lock stays if need be. */
+static AtxAnswer
+renew_locked(AtxScope *scope, int64 session_id, const AtxMoment *moment,
+			 int64 *time_left)
+{
+	AtxAnswer	answer;
+
+	if (move_to_memory(scope, session_id, moment, time_left))
+	{
+		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
+		return ATX_ANSWER_DONE;
+	}
+	answer = renew_row(scope, session_id, moment, time_left);
+	if (answer.outcome != ATX_DONE)
+		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
+	return answer;
 }
 
 /*
@@ -308,7 +303,7 @@ atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left)
 		   atx_now() - moment.now > ATX_LEASE_SLACK(*time_left))
 	{
 		moment = atx_moment(authority);
-		answer = renew_again(scope, session_id, &moment, time_left);
+		answer = renew_row(scope, session_id, &moment, time_left);
 	}
 	return answer;
 }
