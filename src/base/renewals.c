@@ -389,14 +389,14 @@ forget_all(void)
 static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
-	if (nnotes == 0 && nmarks == 0)
-	{
-		if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-			forget_all();
-		return;
-	}
 	if (event == XACT_EVENT_PRE_COMMIT)
 		pin_all();
+	else if (event == XACT_EVENT_PREPARE)
+	{
+		/* All was rolled back to a savepoint, but the arrays are there. */
+		Assert(nnotes == 0 && nmarks == 0);
+		forget_all();
+	}
 	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
 	{
 		if (event == XACT_EVENT_COMMIT)
