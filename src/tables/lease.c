@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -35,13 +36,12 @@ static AtxStatement find = {
 	2, {INT8OID, OIDOID}
 };
 
-/* A row that this transaction wrote may not be mirrored. */
 static AtxStatement mirror = {
 	"SELECT l.owner, l.timeout,"
-	" CASE WHEN l.epoch = $3 AND l.renewed_at >= $4 THEN l.renewed_at ELSE 0 END"
+	" CASE WHEN l.epoch = $3 AND l.renewed_at >= $4 THEN l.renewed_at ELSE 0 END,"
+	" l.xmin"
 	" FROM atomix.lease l WHERE l.session_id = $1"
-	" AND " ATX_LEASE_USABLE_BY("$2")
-	" AND (l.xmin = pg_catalog.pg_current_xact_id_if_assigned()::xid) IS NOT TRUE",
+	" AND " ATX_LEASE_USABLE_BY("$2"),
 	4, {INT8OID, OIDOID, INT4OID, INT8OID}
 };
 
@@ -162,6 +162,9 @@ atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
 	};
 
 	if (atx_execute(&mirror, values, NULL) == 0)
+		return false;
+	/* Written here, or in a subtransaction of ours: it may be rolled back. */
+	if (TransactionIdIsCurrentTransactionId(DatumGetTransactionId(atx_result_datum(0, 4))))
 		return false;
 	renewal->owner = atx_result_oid(0, 1);
 	renewal->timeout = atx_result_int64(0, 2);
