@@ -45,7 +45,10 @@ static AtxStatement mirror = {
 	4, {INT8OID, OIDOID, INT4OID, INT8OID}
 };
 
-/* $1 to $4 as in ATX_LEASE_DEADLINE. */
+/*
+ * $1 to $4 as in ATX_LEASE_DEADLINE.  A row that was renewed meanwhile is not
+ * set back.
+ */
 static AtxStatement anchor = {
 	"UPDATE atomix.lease l SET epoch = $1, renewed_at = k.at,"
 	" served = $4 + (k.at - $3), check_epoch = CASE"
@@ -57,6 +60,7 @@ static AtxStatement anchor = {
 	" FROM ROWS FROM (pg_catalog.unnest($5),"
 	" pg_catalog.unnest($6)) AS k (session_id, at)"
 	" WHERE l.session_id = k.session_id AND k.at >= $3"
+	" AND (l.epoch <> $1 OR l.renewed_at <= k.at)"
 	" AND l.session_id = ANY (ARRAY(SELECT x.session_id FROM atomix.lease x"
 	" WHERE x.session_id = ANY ($5) FOR UPDATE SKIP LOCKED))"
 	" RETURNING l.session_id, k.at",
