@@ -457,15 +457,19 @@ next_mark(const Key * key)
 
 /*
  * Does what memory knows allow to end the session?  A renewal from before
- * grace says nothing: then the row decides.
+ * grace says nothing: then the row decides.  The caller holds the partition's
+ * lock exclusive, so that no pin comes.  One that goes leaves its renewal
+ * first, hence the order of reading.
  */
 static bool
 is_due(Entry * entry, AtxTick now, AtxTick grace_from)
 {
-	AtxTick		renewed_at = (AtxTick) pg_atomic_read_u64(&entry->renewed_at);
+	AtxTick		renewed_at;
 
 	if (pg_atomic_read_u32(&entry->pins) != 0)
 		return false;
+	pg_read_barrier();
+	renewed_at = (AtxTick) pg_atomic_read_u64(&entry->renewed_at);
 	return renewed_at < grace_from ||
 		renewed_at + entry->timeout + ATX_LEASE_SLACK(entry->timeout) < now;
 }
