@@ -146,14 +146,38 @@ static const char *const member_states[] = {
 	[ATX_MEMBER_UNKNOWN] = "unknown"
 };
 
-/* A batch of keep-alives; its scope is opened when a row is needed. */
+/*
+ * Members served by rows in one scope.  What they allocate is freed when it
+ * is left, and a batch may be long.
+ */
+#define MEMBERS_IN_SCOPE	64
+
+/* A batch of keep-alives; a scope is opened when a row is needed. */
 typedef struct Batch
 {
 	Oid			role;
 	AtxScope	scope;
-	bool		entered;
+	int			in_scope;		/* members served in it; 0: it is not open */
 	Datum		state_names[lengthof(member_states)];
 }			Batch;
+
+static void
+leave_scope(Batch * batch)
+{
+	if (batch->in_scope > 0)
+		atx_scope_leave(&batch->scope);
+	batch->in_scope = 0;
+}
+
+static AtxBatchState
+renew_member_by_row(Batch * batch, int64 session_id, int64 *time_left)
+{
+	if (batch->in_scope == MEMBERS_IN_SCOPE)
+		leave_scope(batch);
+	if (batch->in_scope++ == 0)
+		atx_scope_enter(&batch->scope);
+	return atx_keep_alive_member(&batch->scope, session_id, time_left);
+}
 
 static AtxBatchState
 renew_member(Batch * batch, int64 session_id, int64 *time_left)
@@ -167,10 +191,7 @@ renew_member(Batch * batch, int64 session_id, int64 *time_left)
 		case ATX_RENEWAL_ABSENT:
 			break;
 	}
-	if (!batch->entered)
-		atx_scope_enter(&batch->scope);
-	batch->entered = true;
-	return atx_keep_alive_member(&batch->scope, session_id, time_left);
+	return renew_member_by_row(batch, session_id, time_left);
 }
 
 static void
@@ -209,7 +230,7 @@ atomix_keep_alive_many(PG_FUNCTION_ARGS)
 					  TYPALIGN_DOUBLE, &ids, &nulls, &count);
 	InitMaterializedSRF(fcinfo, 0);
 	batch.role = GetUserId();
-	batch.entered = false;
+	batch.in_scope = 0;
 	for (int i = 0; i < lengthof(member_states); i++)
 		batch.state_names[i] = CStringGetTextDatum(member_states[i]);
 
@@ -223,8 +244,7 @@ atomix_keep_alive_many(PG_FUNCTION_ARGS)
 		state = renew_member(&batch, DatumGetInt64(ids[i]), &time_left);
 		put_member(rsinfo, &batch, DatumGetInt64(ids[i]), state, time_left);
 	}
-	if (batch.entered)
-		atx_scope_leave(&batch.scope);
+	leave_scope(&batch);
 	return (Datum) 0;
 }
 
