@@ -126,10 +126,12 @@ atx_doorbell_ring(int64 session_id)
 		return;
 	if (nnoted == max_noted)
 	{
-		max_noted = Max(16, max_noted * 2);
+		int			more = Max(16, max_noted * 2);
+
 		noted = noted == NULL ?
-			MemoryContextAlloc(TopTransactionContext, max_noted * sizeof(Noted)) :
-			repalloc(noted, max_noted * sizeof(Noted));
+			MemoryContextAlloc(TopTransactionContext, more * sizeof(Noted)) :
+			repalloc(noted, more * sizeof(Noted));
+		max_noted = more;
 	}
 	noted[nnoted].session_id = session_id;
 	noted[nnoted++].level = GetCurrentTransactionNestLevel();
