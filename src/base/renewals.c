@@ -44,7 +44,6 @@ typedef struct Key
 typedef struct Entry
 {
 	Key			key;
-	bool		live;			/* false once removed; partition lock */
 	int			ender;			/* pid whose transaction ends it, or 0;
 								 * partition lock */
 	Oid			owner;
@@ -62,12 +61,11 @@ typedef struct Header
 /* A renewal of this transaction. */
 typedef struct Note
 {
-	Entry	   *entry;
+	Entry	   *entry;			/* while pinned, else NULL */
 	Key			key;
 	AtxTick		at;
 	int			level;			/* of the subtransaction */
 	bool		in_row;			/* the row is renewed as well */
-	bool		pinned;
 }			Note;
 
 /* A session that this transaction ends. */
@@ -224,7 +222,6 @@ atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal * renewal)
 	entry = search(&key, hash, HASH_ENTER_NULL, &found);
 	if (entry != NULL && !found)
 	{
-		entry->live = true;
 		entry->ender = 0;
 		entry->owner = renewal->owner;
 		entry->timeout = renewal->timeout;
@@ -249,67 +246,89 @@ grow(void *array, int *max, Size element)
 }
 
 /*
- * Note a renewal, to be stored when the transaction commits.  In_row: the
- * row is renewed by the same transaction.
+ * The note to store a renewal in: the latest one if it is of the same kind,
+ * so that a session renewed again and again takes no more memory.
  */
-void
+static Note *
+note_for(const Key * key, int level, bool in_row)
+{
+	Note	   *last = nnotes > 0 ? &notes[nnotes - 1] : NULL;
+
+	if (last != NULL && same_key(&last->key, key) && last->level == level &&
+		last->in_row == in_row)
+		return last;
+	if (nnotes == max_notes)
+		notes = grow(notes, &max_notes, sizeof(Note));
+	last = &notes[nnotes++];
+	last->entry = NULL;
+	last->key = *key;
+	last->at = 0;
+	last->level = level;
+	last->in_row = in_row;
+	return last;
+}
+
+/*
+ * Note a renewal, to be stored when the transaction commits; false if the
+ * session has no entry (any more): then only a renewal of the row counts.
+ * In_row: the row is renewed by the same transaction.
+ */
+bool
 atx_renewal_note(Oid extension, int64 session_id, AtxTick at, bool in_row)
 {
 	Key			key = make_key(extension, session_id);
 	uint32		hash;
+	bool		found;
 	Note	   *note;
 
 	if (entries == NULL)
-		return;
+		return false;
 	hash = get_hash_value(entries, &key);
-	if (nnotes == max_notes)
-		notes = grow(notes, &max_notes, sizeof(Note));
-	note = &notes[nnotes];
-	note->key = key;
-	note->at = at;
-	note->level = GetCurrentTransactionNestLevel();
-	note->in_row = in_row;
-	note->pinned = false;
-
 	LWLockAcquire(lock_of(hash), LW_SHARED);
-	note->entry = search(&key, hash, HASH_FIND, NULL);
+	found = search(&key, hash, HASH_FIND, NULL) != NULL;
 	LWLockRelease(lock_of(hash));
+	if (!found)
+		return false;
 
-	/* Without an entry, the row that was renewed is enough. */
-	if (note->entry != NULL)
-		nnotes++;
+	note = note_for(&key, GetCurrentTransactionNestLevel(), in_row);
+	note->at = Max(note->at, at);
+	return true;
 }
 
 /*
  * Pin the entry of a renewal; false if the session has ended or is being
- * ended by another transaction.  An entry once removed may serve another
- * session, so its key is compared.
+ * ended by another transaction.  It is looked up again: the place in memory
+ * where it was may serve another session by now.
  */
 static bool
 pin(Note * note)
 {
-	LWLock	   *lock = lock_of(get_hash_value(entries, &note->key));
-	Entry	   *entry = note->entry;
+	uint32		hash = get_hash_value(entries, &note->key);
+	Entry	   *entry;
 
-	LWLockAcquire(lock, LW_SHARED);
-	note->pinned = entry->live && same_key(&entry->key, &note->key) &&
-		entry->ender == 0;
-	if (note->pinned)
+	LWLockAcquire(lock_of(hash), LW_SHARED);
+	entry = search(&note->key, hash, HASH_FIND, NULL);
+	if (entry != NULL && entry->ender == 0)
+	{
 		pg_atomic_fetch_add_u32(&entry->pins, 1);
-	LWLockRelease(lock);
-	return note->pinned;
+		note->entry = entry;
+	}
+	LWLockRelease(lock_of(hash));
+	return note->entry != NULL;
 }
 
 static void
 unpin(Note * note)
 {
-	if (!note->pinned)
+	Entry	   *entry = note->entry;
+
+	if (entry == NULL)
 		return;
-	note->pinned = false;
-	pg_atomic_fetch_sub_u32(&note->entry->pins, 1);
+	note->entry = NULL;
+	pg_atomic_fetch_sub_u32(&entry->pins, 1);
 	/* Whoever ends it set ender before it read the pins. */
 	pg_memory_barrier();
-	if (note->entry->ender != 0)
+	if (entry->ender != 0)
 		ConditionVariableBroadcast(&header->unpinned);
 }
 
@@ -345,7 +364,7 @@ store_all(void)
 {
 	for (int i = 0; i < nnotes; i++)
 	{
-		if (!notes[i].pinned)
+		if (notes[i].entry == NULL)
 			continue;
 		raise_to(&notes[i].entry->renewed_at, notes[i].at);
 		if (notes[i].in_row)
@@ -359,11 +378,7 @@ remove_entry(const Mark * mark)
 	uint32		hash = get_hash_value(entries, &mark->key);
 
 	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
-	if (search(&mark->key, hash, HASH_FIND, NULL) == mark->entry)
-	{
-		mark->entry->live = false;
-		(void) search(&mark->key, hash, HASH_REMOVE, NULL);
-	}
+	(void) search(&mark->key, hash, HASH_REMOVE, NULL);
 	LWLockRelease(lock_of(hash));
 }
 
@@ -636,7 +651,6 @@ atx_renewals_forget(Oid database, Oid kept_extension)
 			entry->key.extension == kept_extension ||
 			entry->ender != 0 || pg_atomic_read_u32(&entry->pins) != 0)
 			continue;
-		entry->live = false;
 		(void) hash_search(entries, &entry->key, HASH_REMOVE, NULL);
 		count++;
 	}

@@ -174,11 +174,11 @@ memory_serves(void)
 		standby_has_confirmed();
 }
 
-static void
+static bool
 note_renewal(Oid extension, int64 session_id, AtxTick at, bool in_row)
 {
-	atx_renewal_note(extension, session_id, at, in_row);
 	atx_transaction_used_session();
+	return atx_renewal_note(extension, session_id, at, in_row);
 }
 
 /*
@@ -201,9 +201,10 @@ atx_renew_in_memory(Oid role, int64 session_id, int64 *time_left)
 		return ATX_RENEWAL_ABSENT;
 	if (state == ATX_RENEWAL_ENDING)
 		return state;
-	if (!anchor_holds(&renewal, now))
+	/* It may have ended since it was found. */
+	if (!anchor_holds(&renewal, now) ||
+		!note_renewal(extension, session_id, now, false))
 		return ATX_RENEWAL_ABSENT;
-	note_renewal(extension, session_id, now, false);
 	*time_left = renewal.timeout;
 	return state;
 }
@@ -241,39 +242,47 @@ move_to_memory(AtxScope *scope, int64 session_id, const AtxMoment *moment,
 	if (!memory_serves() ||
 		!atx_lease_mirror(session_id, scope->caller, moment, &renewal) ||
 		!atx_renewal_fill(extension, session_id, &renewal) ||
-		!anchor_holds(&renewal, moment->now))
+		!anchor_holds(&renewal, moment->now) ||
+		!note_renewal(extension, session_id, moment->now, false))
 		return false;
-	note_renewal(extension, session_id, moment->now, false);
 	*time_left = renewal.timeout;
 	return true;
 }
 
 /* Renew a session by its row, under a lock that is held. */
 static AtxAnswer
-renew_row(AtxScope *scope, int64 session_id, const AtxMoment *moment,
+renew_row(AtxScope *scope, int64 session_id, const AtxAuthority *authority,
 		  int64 *time_left)
 {
+	AtxMoment	moment;
 	bool		written;
 
-	if (!atx_lease_renew(session_id, scope->caller, moment, time_left, &written))
-		return why_not_usable(session_id, scope->caller);
-	note_renewal(scope->extension->oid, session_id, moment->now, written);
+	do
+	{
+		moment = atx_moment(authority);
+		if (!atx_lease_renew(session_id, scope->caller, &moment, time_left, &written))
+			return why_not_usable(session_id, scope->caller);
+		(void) note_renewal(scope->extension->oid, session_id, moment.now, written);
+
+		/* If it waited for the row, what it wrote is late news by now. */
+	} while (atx_now() - moment.now > ATX_LEASE_SLACK(*time_left));
 	return ATX_ANSWER_DONE;
 }
 
 /* Renew a session whose shared lock is held; the lock stays if need be. */
 static AtxAnswer
-renew_locked(AtxScope *scope, int64 session_id, const AtxMoment *moment,
+renew_locked(AtxScope *scope, int64 session_id, const AtxAuthority *authority,
 			 int64 *time_left)
 {
+	AtxMoment	moment = atx_moment(authority);
 	AtxAnswer	answer;
 
-	if (move_to_memory(scope, session_id, moment, time_left))
+	if (move_to_memory(scope, session_id, &moment, time_left))
 	{
 		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
 		return ATX_ANSWER_DONE;
 	}
-	answer = renew_row(scope, session_id, moment, time_left);
+	answer = renew_row(scope, session_id, authority, time_left);
 	if (answer.outcome != ATX_DONE)
 		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
 	return answer;
@@ -287,7 +296,6 @@ AtxAnswer
 atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left)
 {
 	const AtxAuthority *authority;
-	AtxMoment	moment;
 	AtxAnswer	answer = atx_await_authority(&authority);
 
 	if (answer.outcome != ATX_DONE)
@@ -295,17 +303,7 @@ atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left)
 
 	if (!lock_to_renew(session_id, scope->caller))
 		return atx_answer_session(ATX_SESSION_UNKNOWN, session_id);
-	moment = atx_moment(authority);
-	answer = renew_locked(scope, session_id, &moment, time_left);
-
-	/* It waited for the row: what it wrote is late news by now. */
-	while (answer.outcome == ATX_DONE &&
-		   atx_now() - moment.now > ATX_LEASE_SLACK(*time_left))
-	{
-		moment = atx_moment(authority);
-		answer = renew_row(scope, session_id, &moment, time_left);
-	}
-	return answer;
+	return renew_locked(scope, session_id, authority, time_left);
 }
 
 static AtxBatchState
@@ -330,14 +328,12 @@ AtxBatchState
 atx_keep_alive_member(AtxScope *scope, int64 session_id, int64 *time_left)
 {
 	const AtxAuthority *authority;
-	AtxMoment	moment;
 
 	atx_raise_unless_done(atx_await_authority(&authority));
 	if (!atx_try_lock_shared(ATX_LOCK_SESSION, session_id))
 		return is_usable(session_id, scope->caller) ?
 			ATX_MEMBER_ENDING : ATX_MEMBER_UNKNOWN;
-	moment = atx_moment(authority);
-	if (renew_locked(scope, session_id, &moment, time_left).outcome == ATX_DONE)
+	if (renew_locked(scope, session_id, authority, time_left).outcome == ATX_DONE)
 		return ATX_MEMBER_OPENED;
 	return member_state(scope, session_id);
 }
