@@ -220,14 +220,17 @@ atomix_keep_alive_many(PG_FUNCTION_ARGS)
 	Batch		batch;
 	ArrayType  *array;
 	Datum	   *ids;
-	bool	   *nulls;
 	int			count;
 
 	atx_refuse_null(PG_ARGISNULL(0), "session_ids");
 	require_writable("atomix.keep_alive_many()");
 	array = PG_GETARG_ARRAYTYPE_P(0);
+	if (array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"session_ids\" must not contain nulls")));
 	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &ids, &nulls, &count);
+					  TYPALIGN_DOUBLE, &ids, NULL, &count);
 	InitMaterializedSRF(fcinfo, 0);
 	batch.role = GetUserId();
 	batch.in_scope = 0;
@@ -240,7 +243,6 @@ atomix_keep_alive_many(PG_FUNCTION_ARGS)
 		AtxBatchState state;
 
 		CHECK_FOR_INTERRUPTS();
-		atx_refuse_null(nulls[i], "session_ids");
 		state = renew_member(&batch, DatumGetInt64(ids[i]), &time_left);
 		put_member(rsinfo, &batch, DatumGetInt64(ids[i]), state, time_left);
 	}
