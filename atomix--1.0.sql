@@ -160,14 +160,14 @@ RETURNS interval
 AS 'MODULE_PATHNAME', 'atomix_keep_alive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.keep_alive(bigint) IS
-  'Renews a session, once the transaction commits, and returns how long it lives at least, counted from the call. Errors: MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only.';
+  'Renews a session, once the transaction commits, and returns how long it lives at least, counted from the call. Errors: MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only; at commit 40001 it has ended meanwhile.';
 
 CREATE FUNCTION atomix.keep_alive_many(session_ids bigint[])
 RETURNS TABLE (session_id bigint, state text, time_left interval)
 AS 'MODULE_PATHNAME', 'atomix_keep_alive_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.keep_alive_many(bigint[]) IS
-  'Renews many sessions, once the transaction commits, waiting for none. A row for each: opened (renewed), ending (its end is being decided), closing, closed, expired, unknown; time_left where it is opened. Errors: 54000 more than 512 that shared memory could not serve, 57P03 server not ready, 25006 read-only.';
+  'Renews many sessions, once the transaction commits, waiting for none. A row for each: opened (renewed), ending (its end is being decided), closing, closed, expired, unknown; time_left where it is opened. Errors: 54000 more than 512 that shared memory could not serve, 57P03 server not ready, 25006 read-only; at commit 40001 one has ended meanwhile.';
 
 CREATE FUNCTION atomix.close_session(session_id bigint)
 RETURNS boolean
@@ -189,7 +189,7 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'atomix_wait_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.wait_events(bigint, interval) IS
-  'Waits until something happens to a session, at most timeout and atomix.max_wait. True: look at it, something did happen or it has ended; false: the time is over. Errors: MX001 unknown session.';
+  'Waits until something happens to a session, at most timeout and atomix.max_wait. True: look at it, something may have happened or it has ended; false: the time is over. Errors: MX001 unknown session.';
 
 --
 -- Service atomix.multiraft.v1.Partition
