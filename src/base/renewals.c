@@ -249,10 +249,11 @@ grow(void *array, int *max, Size element)
 }
 
 /*
- * Note a renewal, to be stored when the transaction commits.  In_row: the
- * row is renewed by the same transaction.
+ * Note a renewal, to be stored when the transaction commits; false if the
+ * session has no entry, perhaps not any more: then, unless the row is renewed
+ * by the same transaction (in_row), nothing is.
  */
-void
+bool
 atx_renewal_note(Oid extension, int64 session_id, AtxTick at, bool in_row)
 {
 	Key			key = make_key(extension, session_id);
@@ -260,7 +261,7 @@ atx_renewal_note(Oid extension, int64 session_id, AtxTick at, bool in_row)
 	Note	   *note;
 
 	if (entries == NULL)
-		return;
+		return false;
 	hash = get_hash_value(entries, &key);
 	if (nnotes == max_notes)
 		notes = grow(notes, &max_notes, sizeof(Note));
@@ -275,9 +276,10 @@ atx_renewal_note(Oid extension, int64 session_id, AtxTick at, bool in_row)
 	note->entry = search(&key, hash, HASH_FIND, NULL);
 	LWLockRelease(lock_of(hash));
 
-	/* Without an entry, the row that was renewed is enough. */
-	if (note->entry != NULL)
-		nnotes++;
+	if (note->entry == NULL)
+		return false;
+	nnotes++;
+	return true;
 }
 
 /*

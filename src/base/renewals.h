@@ -52,7 +52,7 @@ extern AtxRenewalState atx_renewal_find(Oid extension, int64 session_id,
 										AtxRenewal * renewal);
 extern bool atx_renewal_fill(Oid extension, int64 session_id,
 							 const AtxRenewal * renewal);
-extern void atx_renewal_note(Oid extension, int64 session_id, AtxTick at,
+extern bool atx_renewal_note(Oid extension, int64 session_id, AtxTick at,
 							 bool in_row);
 
 extern bool atx_renewal_end_if_due(Oid extension, int64 session_id,

@@ -174,11 +174,11 @@ memory_serves(void)
 		standby_has_confirmed();
 }
 
-static void
+static bool
 note_renewal(Oid extension, int64 session_id, AtxTick at, bool in_row)
 {
-	atx_renewal_note(extension, session_id, at, in_row);
 	atx_transaction_used_session();
+	return atx_renewal_note(extension, session_id, at, in_row);
 }
 
 /*
@@ -203,7 +203,9 @@ atx_renew_in_memory(Oid role, int64 session_id, int64 *time_left)
 		return state;
 	if (!anchor_holds(&renewal, now))
 		return ATX_RENEWAL_ABSENT;
-	note_renewal(extension, session_id, now, false);
+	/* It may have ended since it was found: by its row there is an answer. */
+	if (!note_renewal(extension, session_id, now, false))
+		return ATX_RENEWAL_ABSENT;
 	*time_left = renewal.timeout;
 	return state;
 }
@@ -241,9 +243,9 @@ move_to_memory(AtxScope *scope, int64 session_id, const AtxMoment *moment,
 	if (!memory_serves() ||
 		!atx_lease_mirror(session_id, scope->caller, moment, &renewal) ||
 		!atx_renewal_fill(extension, session_id, &renewal) ||
-		!anchor_holds(&renewal, moment->now))
+		!anchor_holds(&renewal, moment->now) ||
+		!note_renewal(extension, session_id, moment->now, false))
 		return false;
-	note_renewal(extension, session_id, moment->now, false);
 	*time_left = renewal.timeout;
 	return true;
 }
@@ -257,7 +259,8 @@ renew_row(AtxScope *scope, int64 session_id, const AtxMoment *moment,
 
 	if (!atx_lease_renew(session_id, scope->caller, moment, time_left, &written))
 		return why_not_usable(session_id, scope->caller);
-	note_renewal(scope->extension->oid, session_id, moment->now, written);
+	/* Without an entry, the row that was renewed is enough. */
+	(void) note_renewal(scope->extension->oid, session_id, moment->now, written);
 	return ATX_ANSWER_DONE;
 }
 
