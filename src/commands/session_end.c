@@ -18,6 +18,7 @@
 #include "base/private_lock.h"
 #include "base/renewals.h"
 #include "base/settings.h"
+#include "base/shmem.h"
 #include "commands/hints.h"
 #include "commands/session_end.h"
 #include "tables/session.h"
@@ -188,6 +189,9 @@ static void
 tell(const AtxSessionChange *change)
 {
 	atx_hint_session_change(change);
+	/* Without shared memory no doorbell has rung for its end. */
+	if (atx_shared == NULL && strcmp(change->state, "opened") != 0)
+		atx_hint_session(change->session_id, change->version);
 	if (atx_log_sessions)
 		ereport(LOG,
 				(errmsg("atomix session " INT64_FORMAT " is %s",

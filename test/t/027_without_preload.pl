@@ -72,6 +72,8 @@ is($node->safe_psql('postgres', q{
 
 # The clock runs by itself here; the shortest session takes 1.125 s.
 my $short = $node->safe_psql('postgres', q{SELECT atomix.open_session('1 s')});
+my $single = $node->background_psql('postgres');
+$single->query_safe(qq{LISTEN "atomix_session_$_"}) for $id, $second, $short;
 $node->poll_query_until('postgres', qq{
 	SELECT deadline < clock_timestamp() FROM atomix.sessions
 	WHERE session_id = $short});
@@ -82,7 +84,8 @@ is(session_state($node, $id), 'opened', 'and only then');
 @heard = notifications($listener);
 is(scalar(@heard), 1, 'which is told as well');
 like($heard[0], qr/^$short /, 'once, with the outcome');
-$listener->quit;
+is_deeply([ notifications($single) ], \@heard, "also on the session's own channel");
+$_->quit for $listener, $single;
 
 # Ids grow over a restart, which nobody but the stored start tells.
 $node->restart('immediate');
