@@ -101,6 +101,7 @@ CREATE TABLE atomix.session (
   client_addr inet,
   labels jsonb,
   config bytea,
+  declared jsonb,
   CONSTRAINT session_pkey PRIMARY KEY (session_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX session_todo ON atomix.session (state, version) WHERE version IS NULL OR state = 'closing';
@@ -110,6 +111,7 @@ COMMENT ON COLUMN atomix.session.state IS 'opening, opened, closing (decided to 
 COMMENT ON COLUMN atomix.session.version IS 'Position of its latest change among those of all sessions; null until the worker has numbered it.';
 COMMENT ON COLUMN atomix.session.owner IS 'Role that opened it; its members may use and end it.';
 COMMENT ON COLUMN atomix.session.cause IS 'Why it ended: closed by its owner, expired, or ended by an administrator.';
+COMMENT ON COLUMN atomix.session.declared IS 'Services it is still to open; null once it has opened all it declared.';
 COMMENT ON COLUMN atomix.session.ack_floor IS 'All command numbers up to it were acknowledged when the session ended.';
 REVOKE ALL ON TABLE atomix.session FROM PUBLIC;
 
@@ -133,9 +135,87 @@ COMMENT ON TABLE atomix.lease IS 'Leases of the sessions that live: a session th
 COMMENT ON COLUMN atomix.lease.renewed_at IS 'Tick of the last renewal that was written.';
 COMMENT ON COLUMN atomix.lease.served IS 'Ticks served in all at that renewal: what a restart leaves of the timeout is counted from it.';
 COMMENT ON COLUMN atomix.lease.check_at IS 'Tick before which the deadline cannot be; raised when it is reached.';
+COMMENT ON COLUMN atomix.lease.ack_floor IS 'All command numbers up to it were acknowledged, or are remembered in table command.';
 COMMENT ON COLUMN atomix.lease.epoch IS 'Clock epoch of renewed_at.';
 COMMENT ON COLUMN atomix.lease.check_epoch IS 'Clock epoch of check_at.';
 REVOKE ALL ON TABLE atomix.lease FROM PUBLIC;
+
+--
+-- Services and the commands that sessions apply to them
+--
+
+-- Whoever changes a service's own row holds its private lock exclusive, and
+-- no index is on what changes.
+CREATE TABLE atomix.service (
+  service_id bigint NOT NULL,
+  value bigint NOT NULL DEFAULT 0,
+  revision bigint NOT NULL DEFAULT 0,
+  partition_id integer NOT NULL,
+  type text NOT NULL,
+  namespace text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  CONSTRAINT service_pkey PRIMARY KEY (service_id),
+  CONSTRAINT service_name UNIQUE (name, namespace, partition_id)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05,
+  autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0,
+  autovacuum_analyze_scale_factor = 0.5);
+COMMENT ON TABLE atomix.service IS 'Services: named state that sessions open and anybody may use by name. They stay until they are deleted.';
+COMMENT ON COLUMN atomix.service.value IS 'State of a type that has just a number, such as counter.';
+COMMENT ON COLUMN atomix.service.revision IS 'How often its state was changed, for types whose changes have one order.';
+REVOKE ALL ON TABLE atomix.service FROM PUBLIC;
+
+CREATE TABLE atomix.attachment (
+  session_id bigint NOT NULL,
+  service_id bigint NOT NULL,
+  deleted boolean NOT NULL DEFAULT false,
+  CONSTRAINT attachment_pkey PRIMARY KEY (session_id, service_id)
+);
+CREATE INDEX attachment_service ON atomix.attachment (service_id);
+COMMENT ON TABLE atomix.attachment IS 'Which live session has which service open.';
+COMMENT ON COLUMN atomix.attachment.deleted IS 'The service was deleted since: the session is to hear of that.';
+REVOKE ALL ON TABLE atomix.attachment FROM PUBLIC;
+
+CREATE TABLE atomix.command (
+  session_id bigint NOT NULL,
+  sequence_num bigint NOT NULL,
+  service_id bigint NOT NULL,
+  index bigint NOT NULL,
+  at timestamptz NOT NULL,
+  status smallint NOT NULL,
+  state text NOT NULL,
+  operation text NOT NULL,
+  fingerprint bytea NOT NULL,
+  message text,
+  output bytea,
+  CONSTRAINT command_pkey PRIMARY KEY (session_id, sequence_num)
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05,
+  autovacuum_vacuum_insert_scale_factor = 1.0, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE atomix.command IS 'Numbered commands with their outcome, until the session has acknowledged them or ended long ago.';
+COMMENT ON COLUMN atomix.command.service_id IS 'Service it was applied to; 0 for none.';
+COMMENT ON COLUMN atomix.command.index IS 'Index of the answer.';
+COMMENT ON COLUMN atomix.command.status IS 'Outcome in the numbering of the protocol: 1 is OK.';
+COMMENT ON COLUMN atomix.command.state IS 'running, complete, canceled, or acknowledged: then only its number is kept.';
+COMMENT ON COLUMN atomix.command.operation IS 'service, create, close, once, or call: a typed function.';
+COMMENT ON COLUMN atomix.command.fingerprint IS 'SHA-256 of what was asked for; empty once acknowledged.';
+REVOKE ALL ON TABLE atomix.command FROM PUBLIC;
+
+CREATE TABLE atomix.entry (
+  service_id bigint NOT NULL,
+  index bigint NOT NULL,
+  expires_at bigint,
+  ttl bigint,
+  expires_epoch integer,
+  key text COLLATE "C" NOT NULL,
+  value bytea NOT NULL,
+  CONSTRAINT entry_pkey PRIMARY KEY (service_id, key)
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX entry_expiry ON atomix.entry (expires_epoch, expires_at) WHERE expires_at IS NOT NULL;
+COMMENT ON TABLE atomix.entry IS 'Entries of services that are collections, such as map.';
+COMMENT ON COLUMN atomix.entry.index IS 'Index of its last change.';
+COMMENT ON COLUMN atomix.entry.expires_at IS 'Tick from which it counts as gone; null: never.';
+COMMENT ON COLUMN atomix.entry.ttl IS 'Ticks it had to live when it was written.';
+COMMENT ON COLUMN atomix.entry.expires_epoch IS 'Clock epoch of expires_at.';
+REVOKE ALL ON TABLE atomix.entry FROM PUBLIC;
 
 --
 -- Sessions
@@ -153,7 +233,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_open_session'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.open_session(interval, text, text, jsonb, bytea, jsonb, integer) IS
-  'Opens a session and returns its id. It lives for timeout (null: atomix.session_timeout) after each keep_alive and is never ended earlier. labels: object of strings. Errors: 22023 argument out of bounds, 0A000 services given, 57P03 server not ready, 25006 read-only.';
+  'Opens a session and returns its id. It lives for timeout (null: atomix.session_timeout) after each keep_alive and is never ended earlier. labels: object of strings. services: those it is going to open, as objects with type, name and perhaps namespace; until it has opened all it is opening. Errors: 22023 argument out of bounds, 42704 unknown type of a service, 57P03 server not ready, 25006 read-only.';
 
 CREATE FUNCTION atomix.keep_alive(session_id bigint)
 RETURNS interval
@@ -215,6 +295,379 @@ AS 'MODULE_PATHNAME', 'atomix_partition_close_session'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.partition_close_session(bytea) IS
   'rpc atomix.multiraft.v1.Partition.CloseSession: CloseSessionRequest to CloseSessionResponse. Outcomes are a status in the headers. Errors: 22P03 bytes that do not decode, 54000 too large.';
+
+--
+-- Services
+--
+
+CREATE FUNCTION atomix.create_service(
+  session_id bigint,
+  type text,
+  name text,
+  namespace text DEFAULT '')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_create_service'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.create_service(bigint, text, text, text) IS
+  'Has a session open the service of that type and name, which is created if there is none, and returns its id. May be repeated. Errors: MX001 unknown session, MX002 expired, MX003 closed, 42704 unknown type, MX008 the service has another type, 53400 too many services open, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.close_service(
+  session_id bigint,
+  service_id bigint)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_close_service'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.close_service(bigint, bigint) IS
+  'Has a session close a service; its state stays. False if it was not open. Errors: MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.delete_service(
+  name text,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_delete_service'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.delete_service(text, text) IS
+  'Deletes a service with all its state. Sessions that have it open are told, and MX009 answers their later use of it. False if there is none. Errors: 22023 empty name, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+--
+-- Commands of sessions on services, in the encoding of the service's type
+--
+
+CREATE FUNCTION atomix.command(
+  session_id bigint,
+  service_id bigint,
+  payload bytea,
+  sequence_num bigint DEFAULT 0,
+  OUT status text,
+  OUT output bytea,
+  OUT replayed boolean,
+  OUT index bigint)
+AS 'MODULE_PATHNAME', 'atomix_command'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.command(bigint, bigint, bytea, bigint) IS
+  'Executes an operation of a service that the session has open, and renews the session. With a number it is executed once: repeated, it answers as the first time, also if it was refused, which is a status. Errors: 22P03 payload that does not decode, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, MX009 service deleted, 55000 service not open, 53400 too many numbers not acknowledged, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.commands(
+  session_id bigint,
+  service_id bigint,
+  payloads bytea[],
+  first_sequence_num bigint)
+RETURNS TABLE (sequence_num bigint, status text, output bytea, replayed boolean)
+AS 'MODULE_PATHNAME', 'atomix_commands'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.commands(bigint, bigint, bytea[], bigint) IS
+  'Executes operations of one service in one go, with numbers in a row from the first (0: not numbered). One that is refused does not stop the others. Errors: as command; a number that cannot be used stops all.';
+
+CREATE FUNCTION atomix.query(
+  session_id bigint,
+  service_id bigint,
+  payload bytea,
+  last_sequence_num bigint DEFAULT 0,
+  OUT status text,
+  OUT output bytea,
+  OUT index bigint)
+AS 'MODULE_PATHNAME', 'atomix_query'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.query(bigint, bigint, bytea, bigint) IS
+  'Evaluates an operation that only reads, after the session''s commands up to last_sequence_num have been executed. Errors: 22P03 payload that does not decode, 22023 the operation would change something, MX001 unknown session, MX002 expired, MX003 closed, MX009 service deleted, 55000 service not open, 57P03 commands not executed within atomix.query_wait.';
+
+CREATE FUNCTION atomix.outcome(
+  session_id bigint,
+  sequence_num bigint,
+  OUT state text,
+  OUT status text,
+  OUT output bytea,
+  OUT at timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_outcome'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.outcome(bigint, bigint) IS
+  'What became of a number, also for atomix.outcome_retention after the session ended: complete, running, canceled, acknowledged, unknown (not executed), or pending (another transaction is executing it). Errors: MX001 unknown session.';
+
+CREATE FUNCTION atomix.once(
+  session_id bigint,
+  sequence_num bigint,
+  request text DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_once'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.once(bigint, bigint, text) IS
+  'Records a number in the caller''s transaction: true the first time, false if that has committed already, so that work done when it is true takes effect once. Another request under the same number is an error. Errors: 22023 number 0, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 53400 too many numbers not acknowledged, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.ack(
+  session_id bigint,
+  sequence_num bigint,
+  output_num bigint DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_ack'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.ack(bigint, bigint, bigint) IS
+  'Acknowledges a command: its outcome is forgotten, and its number is never executed again. With output_num only outputs up to that one. Errors: 22023 number 0, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+--
+-- Service atomix.multiraft.v1: the state machine, in bytes
+--
+
+CREATE FUNCTION atomix.partition_command(
+  request_headers bytea,
+  input bytea,
+  OUT headers bytea,
+  OUT output bytea)
+AS 'MODULE_PATHNAME', 'atomix_partition_command'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_command(bytea, bytea) IS
+  'Applies a PartitionInput: CommandRequestHeaders to CommandResponseHeaders and PartitionOutput. Outcomes are a status in the headers; numbered ones are recorded and replayed. Errors: 22P03 bytes that do not decode, MX004 number already acknowledged, MX005 number of another command, 53400 a limit, 40001 concurrent change, 25006 read-only.';
+
+CREATE FUNCTION atomix.partition_query(
+  request_headers bytea,
+  input bytea,
+  OUT headers bytea,
+  OUT output bytea)
+AS 'MODULE_PATHNAME', 'atomix_partition_query'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_query(bytea, bytea) IS
+  'Evaluates a PartitionInput that only reads: QueryRequestHeaders to QueryResponseHeaders and PartitionOutput. Outcomes are a status in the headers. Errors: 22P03 bytes that do not decode.';
+
+CREATE FUNCTION atomix.partition_commands(
+  request_headers bytea[],
+  inputs bytea[])
+RETURNS TABLE (n integer, headers bytea, output bytea)
+AS 'MODULE_PATHNAME', 'atomix_partition_commands'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_commands(bytea[], bytea[]) IS
+  'Applies several inputs in order, in one transaction; each has its own headers and outcome, and one that is refused does not stop the others. Errors: as partition_command, which stop all; 22023 arrays of different length.';
+
+--
+-- Counters
+--
+
+CREATE FUNCTION atomix.counter_get(
+  name text,
+  namespace text DEFAULT '')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_counter_get'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.counter_get(text, text) IS
+  'Value of a counter, 0 if there is none. Errors: MX008 the service has another type, 22004 null.';
+
+CREATE FUNCTION atomix.counter_set(
+  name text,
+  value bigint,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_counter_set'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.counter_set(text, bigint, text, bigint, bigint) IS
+  'Assigns a counter and returns the value. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.counter_increment(
+  name text,
+  delta bigint DEFAULT 1,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_counter_increment'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.counter_increment(text, bigint, text, bigint, bigint) IS
+  'Adds to a counter and returns the new value. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: 22003 out of range, MX008 the service has another type, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.counter_decrement(
+  name text,
+  delta bigint DEFAULT 1,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_counter_decrement'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.counter_decrement(text, bigint, text, bigint, bigint) IS
+  'Subtracts from a counter and returns the new value. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: 22003 out of range, MX008 the service has another type, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.counter_compare_and_set(
+  name text,
+  expected bigint,
+  value bigint,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_counter_compare_and_set'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.counter_compare_and_set(text, bigint, bigint, text, bigint, bigint) IS
+  'Assigns a counter if its value is as expected; false if not. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+--
+-- Maps
+--
+
+CREATE FUNCTION atomix.map_put(
+  name text,
+  key text,
+  value bytea,
+  ttl interval DEFAULT NULL,
+  prev_index bigint DEFAULT NULL,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0,
+  OUT index bigint,
+  OUT prev_value bytea)
+AS 'MODULE_PATHNAME', 'atomix_map_put'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_put(text, text, bytea, interval, bigint, text, bigint, bigint) IS
+  'Writes an entry, which lives for ttl (null: for ever), and returns the index of its last change and the value it replaced. An equal value keeps its index. Index null: the present entry has not prev_index. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, 53400 key too long, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.map_insert(
+  name text,
+  key text,
+  value bytea,
+  ttl interval DEFAULT NULL,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0,
+  OUT index bigint)
+AS 'MODULE_PATHNAME', 'atomix_map_insert'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_insert(text, text, bytea, interval, text, bigint, bigint) IS
+  'Writes an entry that is not there and returns its index; null if it is there. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, 53400 key too long, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.map_update(
+  name text,
+  key text,
+  value bytea,
+  ttl interval DEFAULT NULL,
+  prev_index bigint DEFAULT NULL,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0,
+  OUT index bigint,
+  OUT prev_value bytea)
+AS 'MODULE_PATHNAME', 'atomix_map_update'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_update(text, text, bytea, interval, bigint, text, bigint, bigint) IS
+  'Replaces an entry that is there and returns its new index and the value it replaced. Index null: there is none, or it has not prev_index. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, 53400 key too long, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.map_get(
+  name text,
+  key text,
+  namespace text DEFAULT '')
+RETURNS TABLE (value bytea, index bigint, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_map_get'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_get(text, text, text) IS
+  'An entry; no row if there is none. Errors: MX008 the service has another type, 22004 null.';
+
+CREATE FUNCTION atomix.map_entries(
+  name text,
+  after_key text DEFAULT NULL,
+  max_rows integer DEFAULT 1000,
+  namespace text DEFAULT '')
+RETURNS TABLE (key text, value bytea, index bigint, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_map_entries'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_entries(text, text, integer, text) IS
+  'Entries in order of their keys'' bytes, up to max_rows after after_key (null: from the first). Errors: MX008 the service has another type, 22023 negative max_rows.';
+
+CREATE FUNCTION atomix.map_put_text(
+  name text,
+  key text,
+  value text,
+  ttl interval DEFAULT NULL,
+  prev_index bigint DEFAULT NULL,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0,
+  OUT index bigint,
+  OUT prev_value text)
+AS 'MODULE_PATHNAME', 'atomix_map_put_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_put_text(text, text, text, interval, bigint, text, bigint, bigint) IS
+  'Writes an entry, which lives for ttl (null: for ever), and returns the index of its last change and the value it replaced. An equal value keeps its index. Index null: the present entry has not prev_index. Text is kept in UTF-8. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, 53400 key too long, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.map_insert_text(
+  name text,
+  key text,
+  value text,
+  ttl interval DEFAULT NULL,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0,
+  OUT index bigint)
+AS 'MODULE_PATHNAME', 'atomix_map_insert_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_insert_text(text, text, text, interval, text, bigint, bigint) IS
+  'Writes an entry that is not there and returns its index; null if it is there. Text is kept in UTF-8. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, 53400 key too long, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.map_update_text(
+  name text,
+  key text,
+  value text,
+  ttl interval DEFAULT NULL,
+  prev_index bigint DEFAULT NULL,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0,
+  OUT index bigint,
+  OUT prev_value text)
+AS 'MODULE_PATHNAME', 'atomix_map_update_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_update_text(text, text, text, interval, bigint, text, bigint, bigint) IS
+  'Replaces an entry that is there and returns its new index and the value it replaced. Index null: there is none, or it has not prev_index. Text is kept in UTF-8. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, 53400 key too long, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.map_get_text(
+  name text,
+  key text,
+  namespace text DEFAULT '')
+RETURNS text
+AS 'MODULE_PATHNAME', 'atomix_map_get_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_get_text(text, text, text) IS
+  'Value of an entry as text; null if there is none. Errors: MX008 the service has another type, 22021 it is not text, 22004 null.';
+
+CREATE FUNCTION atomix.map_entries_text(
+  name text,
+  after_key text DEFAULT NULL,
+  max_rows integer DEFAULT 1000,
+  namespace text DEFAULT '')
+RETURNS TABLE (key text, value text, index bigint, expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_map_entries_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_entries_text(text, text, integer, text) IS
+  'Entries in order of their keys'' bytes, up to max_rows after after_key (null: from the first). Errors: MX008 the service has another type, 22023 negative max_rows, 22021 a value is not text.';
+
+CREATE FUNCTION atomix.map_remove(
+  name text,
+  key text,
+  prev_index bigint DEFAULT NULL,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_map_remove'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_remove(text, text, bigint, text, bigint, bigint) IS
+  'Removes an entry; false if there is none, or it has not prev_index. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, 53400 key too long, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.map_size(
+  name text,
+  namespace text DEFAULT '')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_map_size'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_size(text, text) IS
+  'Number of entries. Errors: MX008 the service has another type, 22004 null.';
+
+CREATE FUNCTION atomix.map_clear(
+  name text,
+  namespace text DEFAULT '',
+  session_id bigint DEFAULT NULL,
+  sequence_num bigint DEFAULT 0)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_map_clear'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.map_clear(text, text, bigint, bigint) IS
+  'Removes all entries and returns how many there were. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 
 --
 -- Administration
@@ -319,6 +772,44 @@ COMMENT ON VIEW atomix.workers IS
   'The worker of this database, and for members of pg_monitor those of all: running, idle (disabled, of another version, or nothing to serve), starting, or waiting to be started. lag: how late the latest batch of expired sessions came. last_error is for members of pg_monitor.';
 GRANT SELECT ON atomix.workers TO PUBLIC;
 
+CREATE VIEW atomix.services WITH (security_barrier) AS
+  SELECT s.service_id, s.partition_id, s.type, s.namespace, s.name, s.revision,
+    (SELECT pg_catalog.count(*) FROM atomix.attachment a
+      WHERE a.service_id OPERATOR(pg_catalog.=) s.service_id) AS sessions,
+    (SELECT pg_catalog.count(*) FROM atomix.entry e
+      WHERE e.service_id OPERATOR(pg_catalog.=) s.service_id) AS entries
+  FROM atomix.service s;
+COMMENT ON VIEW atomix.services IS
+  'Services: how many sessions have each open, and how many entries it has, with those whose time to live is over but that nobody has removed yet.';
+GRANT SELECT ON atomix.services TO PUBLIC;
+
+CREATE VIEW atomix.attachments WITH (security_barrier) AS
+  SELECT a.session_id, a.service_id, v.type, v.namespace, v.name, a.deleted
+  FROM atomix.attachment a
+    JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) a.session_id
+    LEFT JOIN atomix.service v ON v.service_id OPERATOR(pg_catalog.=) a.service_id
+  WHERE pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE')
+    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW atomix.attachments IS
+  'Which session has which service open; deleted: the service was deleted since.';
+GRANT SELECT ON atomix.attachments TO PUBLIC;
+
+CREATE VIEW atomix.counters WITH (security_barrier) AS
+  SELECT namespace, name, value, service_id FROM atomix.service
+  WHERE type OPERATOR(pg_catalog.=) 'counter';
+COMMENT ON VIEW atomix.counters IS 'Counters with their values.';
+GRANT SELECT ON atomix.counters TO PUBLIC;
+
+CREATE VIEW atomix.maps WITH (security_barrier) AS
+  SELECT s.namespace, s.name,
+    (SELECT pg_catalog.count(*) FROM atomix.entry e
+      WHERE e.service_id OPERATOR(pg_catalog.=) s.service_id) AS entries,
+    s.service_id
+  FROM atomix.service s WHERE s.type OPERATOR(pg_catalog.=) 'map';
+COMMENT ON VIEW atomix.maps IS
+  'Maps with the number of their entries, as in view services.';
+GRANT SELECT ON atomix.maps TO PUBLIC;
+
 --
 -- Dump: what outlives the server. Sessions and leases do not.
 --
@@ -328,3 +819,5 @@ SELECT pg_catalog.pg_extension_config_dump('atomix.authority', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.clock_epoch', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.partition', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.partition_term', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.service', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.entry', '');

@@ -18,10 +18,13 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "atomix/multiraft/v1/partition.pb-c.h"
+#include "api/partition_service.h"
 #include "base/bloom.h"
 #include "base/codec.h"
+#include "base/duration.h"
 #include "base/errors.h"
+#include "base/status.h"
+#include "commands/exactly_once.h"
 #include "commands/sessions.h"
 #include "tables/partition.h"
 
@@ -42,43 +45,25 @@ typedef Atomix__Multiraft__V1__CloseSessionRequest CloseSessionRequest;
 typedef Atomix__Multiraft__V1__CloseSessionResponse CloseSessionResponse;
 typedef Atomix__Multiraft__V1__CloseSessionOutput CloseSessionOutput;
 
-#define STATUS(name) \
-	ATOMIX__MULTIRAFT__V1__PARTITION_RESPONSE_HEADERS__STATUS__##name
-
-static Atomix__Multiraft__V1__PartitionResponseHeaders__Status
-status_of(AtxOutcome outcome)
-{
-	switch (outcome)
-	{
-		case ATX_DONE:
-			return STATUS(OK);
-		case ATX_SESSION_UNKNOWN:
-		case ATX_SESSION_EXPIRED:
-		case ATX_SESSION_CLOSED:
-			return STATUS(NOT_FOUND);
-		case ATX_INVALID:
-			return STATUS(INVALID);
-		case ATX_UNAVAILABLE:
-			return STATUS(UNAVAILABLE);
-	}
-	return STATUS(INTERNAL);
-}
-
-/* Say in the headers what became of the request. */
-static void
-fill_headers(ResponseHeaders *headers, int64 index, AtxAnswer answer)
+/*
+ * Say in the headers what became of the request.
+ */
+void
+atx_wire_fill_headers(ResponseHeaders *headers, int64 index, AtxAnswer answer)
 {
 	headers->index = (uint64) index;
-	headers->status = status_of(answer.outcome);
+	headers->status =
+		(Atomix__Multiraft__V1__PartitionResponseHeaders__Status) atx_status_of(answer.outcome);
 	if (answer.message != NULL)
 		headers->message = atx_text_to_wire(answer.message);
 }
 
-static AtxAnswer
-check_partition(const RequestHeaders *headers)
+/*
+ * Is the partition here?
+ */
+AtxAnswer
+atx_wire_check_partition(uint32 id)
 {
-	uint32		id = headers == NULL ? 0 : headers->partition_id;
-
 	if (atx_partition_exists(id))
 		return ATX_ANSWER_DONE;
 	return atx_answer(ATX_INVALID,
@@ -86,11 +71,17 @@ check_partition(const RequestHeaders *headers)
 					  psprintf("partition %u does not exist", id));
 }
 
+static AtxAnswer
+check_headers(const RequestHeaders *headers)
+{
+	return atx_wire_check_partition(headers == NULL ? 0 : headers->partition_id);
+}
+
 /*
  * A session id as it is kept; one that cannot have been given out is unknown.
  */
-static AtxAnswer
-session_id_from_wire(uint64 wire, int64 *session_id)
+AtxAnswer
+atx_wire_session_id(uint64 wire, int64 *session_id)
 {
 	*session_id = (int64) wire;
 	if (wire > (uint64) PG_INT64_MAX)
@@ -107,18 +98,16 @@ timeout_from_wire(const Google__Protobuf__Duration *duration, int64 *timeout)
 		*timeout = ATX_DEFAULT_TIMEOUT;
 		return ATX_ANSWER_DONE;
 	}
-	if (duration->seconds < 0 ||
-		duration->nanos < 0 || duration->nanos > 999999999)
+	if (!atx_duration_from_wire(duration, timeout))
 		return atx_answer(ATX_INVALID, pstrdup("the timeout is not a positive duration"));
-	/* Far beyond any bound, and far from overflow. */
-	*timeout = Min(duration->seconds, PG_INT32_MAX) * ATX_TICKS_PER_SEC +
-		duration->nanos / 1000;
 	return ATX_ANSWER_DONE;
 }
 
-/* On a standby there is nothing a writing call could do. */
-static AtxAnswer
-check_writable(const char *function)
+/*
+ * On a standby there is nothing a writing call could do.
+ */
+AtxAnswer
+atx_wire_check_writable(const char *function)
 {
 	if (RecoveryInProgress())
 		return atx_answer(ATX_UNAVAILABLE, atx_partition_not_here());
@@ -126,21 +115,28 @@ check_writable(const char *function)
 	return ATX_ANSWER_DONE;
 }
 
+/*
+ * Open a session as the input says.
+ */
+AtxAnswer
+atx_wire_open_session(AtxScope *scope, uint32 partition_id,
+					  const Atomix__Multiraft__V1__OpenSessionInput *input,
+					  int64 *session_id)
+{
+	AtxSessionSpec spec = {.partition_id = (int32) partition_id};
+	AtxAnswer	answer = timeout_from_wire(input ? input->timeout : NULL, &spec.timeout);
+
+	return answer.outcome == ATX_DONE ? atx_open_session(scope, &spec, session_id) : answer;
+}
+
 static AtxAnswer
 do_open_session(AtxScope *scope, const OpenSessionRequest *request,
 				int64 *session_id)
 {
-	AtxSessionSpec spec = {0};
-	AtxAnswer	answer = check_partition(request->headers);
+	AtxAnswer	answer = check_headers(request->headers);
 
-	if (answer.outcome != ATX_DONE)
-		return answer;
-	answer = timeout_from_wire(request->input ? request->input->timeout : NULL,
-							   &spec.timeout);
-	if (answer.outcome != ATX_DONE)
-		return answer;
-	spec.partition_id = (int32) request->headers->partition_id;
-	return atx_open_session(scope, &spec, session_id);
+	return answer.outcome != ATX_DONE ? answer :
+		atx_wire_open_session(scope, request->headers->partition_id, request->input, session_id);
 }
 
 /*
@@ -164,7 +160,7 @@ atomix_partition_open_session(PG_FUNCTION_ARGS)
 						 PG_GETARG_DATUM(0));
 
 	atx_scope_enter(&scope);
-	answer = check_writable("atomix.partition_open_session()");
+	answer = atx_wire_check_writable("atomix.partition_open_session()");
 	if (answer.outcome == ATX_DONE)
 		answer = do_open_session(&scope, request, &session_id);
 	if (answer.outcome == ATX_DONE)
@@ -172,7 +168,7 @@ atomix_partition_open_session(PG_FUNCTION_ARGS)
 		output.session_id = (uint64) session_id;
 		response.output = &output;
 	}
-	fill_headers(&headers, session_id != 0 ? session_id : atx_index_newest(), answer);
+	atx_wire_fill_headers(&headers, session_id != 0 ? session_id : atx_index_newest(), answer);
 	response.headers = &headers;
 	MemoryContextSwitchTo(scope.caller_memory);
 	result = atx_encode(&response.base);
@@ -181,13 +177,14 @@ atomix_partition_open_session(PG_FUNCTION_ARGS)
 }
 
 /*
- * The acknowledgement a keep-alive carries must be sound even where there is
- * nothing to acknowledge: a client that sends garbage shall hear of it now.
+ * What the client still waits for.  It must be sound even where there is
+ * nothing to acknowledge: who sends garbage shall hear of it now.  No filter:
+ * nothing is pending.
  */
 static AtxAnswer
-check_acknowledgement(const KeepAliveInput *input)
+pending_from_wire(const KeepAliveInput *input, AtxBloom *filter, AtxPending *pending)
 {
-	AtxBloom	filter;
+	const ProtobufCBinaryData *bytes = &input->pending_commands_filter;
 	const char *problem;
 
 	if (input->last_command_sequence_num > (uint64) PG_INT64_MAX)
@@ -196,30 +193,45 @@ check_acknowledgement(const KeepAliveInput *input)
 		if (input->output_stream_sequence_nums[i]->key > (uint64) PG_INT64_MAX ||
 			input->output_stream_sequence_nums[i]->value > (uint64) PG_INT64_MAX)
 			return atx_answer(ATX_INVALID, pstrdup("output_stream_sequence_nums is out of range"));
-	if (input->pending_commands_filter.len > 0 &&
-		!atx_bloom_parse(input->pending_commands_filter.data,
-						 input->pending_commands_filter.len, &filter, &problem))
+	if (bytes->len > 0 && !atx_bloom_parse(bytes->data, bytes->len, filter, &problem))
 		return atx_answer(ATX_INVALID,
 						  psprintf("pending_commands_filter is malformed: %s", problem));
+	pending->last = (int64) input->last_command_sequence_num;
+	pending->filter = bytes->len > 0 ? filter : NULL;
 	return ATX_ANSWER_DONE;
+}
+
+/*
+ * Renew a session and acknowledge its commands as the input says.
+ */
+AtxAnswer
+atx_wire_keep_alive(AtxScope *scope, const KeepAliveInput *given)
+{
+	KeepAliveInput empty = ATOMIX__MULTIRAFT__V1__KEEP_ALIVE_INPUT__INIT;
+	const KeepAliveInput *input = given ? given : &empty;
+	AtxBloom	filter;
+	AtxPending	pending;
+	AtxAnswer	answer = pending_from_wire(input, &filter, &pending);
+	int64		session_id;
+	int64		time_left;
+
+	if (answer.outcome == ATX_DONE)
+		answer = atx_wire_session_id(input->session_id, &session_id);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (pending.last > 0)
+		return atx_acknowledge_pending(scope, session_id, &pending);
+	if (atx_renew_in_memory(scope->caller, session_id, &time_left) == ATX_RENEWAL_LIVE)
+		return answer;
+	return atx_keep_alive(scope, session_id, &time_left);
 }
 
 static AtxAnswer
 do_keep_alive(AtxScope *scope, const KeepAliveRequest *request)
 {
-	KeepAliveInput empty = ATOMIX__MULTIRAFT__V1__KEEP_ALIVE_INPUT__INIT;
-	const KeepAliveInput *input = request->input ? request->input : &empty;
-	AtxAnswer	answer = check_partition(request->headers);
-	int64		session_id;
-	int64		time_left;
+	AtxAnswer	answer = check_headers(request->headers);
 
-	if (answer.outcome == ATX_DONE)
-		answer = check_acknowledgement(input);
-	if (answer.outcome == ATX_DONE)
-		answer = session_id_from_wire(input->session_id, &session_id);
-	if (answer.outcome == ATX_DONE)
-		answer = atx_keep_alive(scope, session_id, &time_left);
-	return answer;
+	return answer.outcome == ATX_DONE ? atx_wire_keep_alive(scope, request->input) : answer;
 }
 
 /*
@@ -242,12 +254,12 @@ atomix_partition_keep_alive(PG_FUNCTION_ARGS)
 						 PG_GETARG_DATUM(0));
 
 	atx_scope_enter(&scope);
-	answer = check_writable("atomix.partition_keep_alive()");
+	answer = atx_wire_check_writable("atomix.partition_keep_alive()");
 	if (answer.outcome == ATX_DONE)
 		answer = do_keep_alive(&scope, request);
 	if (answer.outcome == ATX_DONE)
 		response.output = &output;
-	fill_headers(&headers, atx_index_newest(), answer);
+	atx_wire_fill_headers(&headers, atx_index_newest(), answer);
 	response.headers = &headers;
 	MemoryContextSwitchTo(scope.caller_memory);
 	result = atx_encode(&response.base);
@@ -255,19 +267,26 @@ atomix_partition_keep_alive(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
+/*
+ * Close a session.  One that has ended already is no error: closing may be
+ * repeated.
+ */
+AtxAnswer
+atx_wire_close_session(AtxScope *scope, const Atomix__Multiraft__V1__CloseSessionInput *input)
+{
+	int64		session_id;
+	bool		ended;
+	AtxAnswer	answer = atx_wire_session_id(input ? input->session_id : 0, &session_id);
+
+	return answer.outcome == ATX_DONE ? atx_close_session(scope, session_id, &ended) : answer;
+}
+
 static AtxAnswer
 do_close_session(AtxScope *scope, const CloseSessionRequest *request)
 {
-	AtxAnswer	answer = check_partition(request->headers);
-	int64		session_id;
-	bool		ended;
+	AtxAnswer	answer = check_headers(request->headers);
 
-	if (answer.outcome == ATX_DONE)
-		answer = session_id_from_wire(request->input ? request->input->session_id : 0,
-									  &session_id);
-	if (answer.outcome == ATX_DONE)
-		answer = atx_close_session(scope, session_id, &ended);
-	return answer;
+	return answer.outcome == ATX_DONE ? atx_wire_close_session(scope, request->input) : answer;
 }
 
 /*
@@ -290,12 +309,12 @@ atomix_partition_close_session(PG_FUNCTION_ARGS)
 						 PG_GETARG_DATUM(0));
 
 	atx_scope_enter(&scope);
-	answer = check_writable("atomix.partition_close_session()");
+	answer = atx_wire_check_writable("atomix.partition_close_session()");
 	if (answer.outcome == ATX_DONE)
 		answer = do_close_session(&scope, request);
 	if (answer.outcome == ATX_DONE)
 		response.output = &output;
-	fill_headers(&headers, atx_index_newest(), answer);
+	atx_wire_fill_headers(&headers, atx_index_newest(), answer);
 	response.headers = &headers;
 	MemoryContextSwitchTo(scope.caller_memory);
 	result = atx_encode(&response.base);

@@ -18,29 +18,18 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "api/arguments.h"
 #include "base/duration.h"
 #include "base/errors.h"
+#include "commands/services.h"
 #include "commands/sessions.h"
+#include "tables/attachment.h"
 
 PG_FUNCTION_INFO_V1(atomix_open_session);
 PG_FUNCTION_INFO_V1(atomix_keep_alive);
 PG_FUNCTION_INFO_V1(atomix_keep_alive_many);
 PG_FUNCTION_INFO_V1(atomix_close_session);
 PG_FUNCTION_INFO_V1(atomix_end_session);
-
-/* Refuse where the call could not be carried out: ERROR 25006. */
-static void
-require_writable(const char *function)
-{
-	PreventCommandDuringRecovery(function);
-	PreventCommandIfReadOnly(function);
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
-}
 
 /*
  * Labels are a flat object of strings, because the protocol's are a map of
@@ -70,9 +59,49 @@ labels_argument(FunctionCallInfo fcinfo, int n)
 	return JB_ROOT_COUNT(labels) == 0 ? NULL : labels;
 }
 
-/* The services to attach: none yet can be. */
+static char *
+string_member(Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	if (getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) == NULL)
+		return NULL;
+	if (value.type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"services\" must contain only strings")));
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
 static void
-check_services_argument(FunctionCallInfo fcinfo, int n)
+check_declared_service(const JsonbValue *element)
+{
+	Jsonb	   *object;
+	char	   *namespace;
+	char	   *name;
+	char	   *type;
+
+	if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"services\" must be an array of objects"),
+				 errhint("Each has a type, a name, and perhaps a namespace.")));
+	object = JsonbValueToJsonb((JsonbValue *) element);
+	type = string_member(object, "type");
+	name = string_member(object, "name");
+	namespace = string_member(object, "namespace");
+	if (type == NULL || name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("every object in argument \"services\" must have a type and a name")));
+	if (atx_service_type_find(type) == NULL)
+		atx_raise_unless_done(atx_service_type_unknown(type));
+	atx_raise_unless_done(atx_check_service_name(namespace ? namespace : "", name));
+}
+
+/* The services that the session is going to open; NULL if none. */
+static Jsonb *
+services_argument(FunctionCallInfo fcinfo, int n)
 {
 	Jsonb	   *services;
 
@@ -82,10 +111,13 @@ check_services_argument(FunctionCallInfo fcinfo, int n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"services\" must be a JSON array")));
-	if (JB_ROOT_COUNT(services) > 0)
+	if (JB_ROOT_COUNT(services) > ATX_MAX_ATTACHMENTS)
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("services are not supported by this version")));
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("a session can open at most %d services", ATX_MAX_ATTACHMENTS)));
+	for (uint32 i = 0; i < JB_ROOT_COUNT(services); i++)
+		check_declared_service(getIthJsonbValueFromContainer(&services->root, i));
+	return JB_ROOT_COUNT(services) == 0 ? NULL : services;
 }
 
 /*
@@ -99,14 +131,14 @@ atomix_open_session(PG_FUNCTION_ARGS)
 	AtxSessionSpec spec;
 	int64		session_id = 0;
 
-	require_writable("atomix.open_session()");
+	atx_require_writable("atomix.open_session()");
 	spec.timeout = PG_ARGISNULL(0) ? ATX_DEFAULT_TIMEOUT :
 		atx_duration_from_interval(PG_GETARG_INTERVAL_P(0), "timeout");
-	spec.name = text_argument(fcinfo, 1);
-	spec.kind = text_argument(fcinfo, 2);
+	spec.name = atx_text_argument(fcinfo, 1);
+	spec.kind = atx_text_argument(fcinfo, 2);
 	spec.labels = labels_argument(fcinfo, 3);
 	spec.config = PG_ARGISNULL(4) ? NULL : PG_GETARG_BYTEA_PP(4);
-	check_services_argument(fcinfo, 5);
+	spec.services = services_argument(fcinfo, 5);
 	atx_refuse_null(PG_ARGISNULL(6), "partition_id");
 	spec.partition_id = PG_GETARG_INT32(6);
 
@@ -126,7 +158,7 @@ atomix_keep_alive(PG_FUNCTION_ARGS)
 	int64		time_left = 0;
 
 	atx_refuse_null(PG_ARGISNULL(0), "session_id");
-	require_writable("atomix.keep_alive()");
+	atx_require_writable("atomix.keep_alive()");
 
 	if (!atx_keep_alive_in_memory(PG_GETARG_INT64(0), &time_left))
 	{
@@ -223,7 +255,7 @@ atomix_keep_alive_many(PG_FUNCTION_ARGS)
 	int			count;
 
 	atx_refuse_null(PG_ARGISNULL(0), "session_ids");
-	require_writable("atomix.keep_alive_many()");
+	atx_require_writable("atomix.keep_alive_many()");
 	array = PG_GETARG_ARRAYTYPE_P(0);
 	if (array_contains_nulls(array))
 		ereport(ERROR,
@@ -260,7 +292,7 @@ atomix_close_session(PG_FUNCTION_ARGS)
 	bool		ended = false;
 
 	atx_refuse_null(PG_ARGISNULL(0), "session_id");
-	require_writable("atomix.close_session()");
+	atx_require_writable("atomix.close_session()");
 
 	atx_scope_enter(&scope);
 	atx_raise_unless_done(atx_close_session(&scope, PG_GETARG_INT64(0), &ended));
@@ -280,7 +312,7 @@ atomix_end_session(PG_FUNCTION_ARGS)
 
 	atx_refuse_null(PG_ARGISNULL(0), "session_id");
 	atx_refuse_null(PG_ARGISNULL(1), "reason");
-	require_writable("atomix.end_session()");
+	atx_require_writable("atomix.end_session()");
 	reason = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
 	atx_scope_enter(&scope);

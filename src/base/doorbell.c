@@ -66,6 +66,7 @@ typedef struct Noted
 {
 	int64		session_id;
 	int			level;			/* of the subtransaction */
+	bool		told;			/* to listeners, by the worker */
 }			Noted;
 
 static Doorbell * doorbell = NULL;
@@ -113,11 +114,8 @@ bucket_of(Oid database, int64 session_id)
 	return &doorbell->buckets[hash % BUCKETS];
 }
 
-/*
- * Ring for a session when the transaction commits.
- */
-void
-atx_doorbell_ring(int64 session_id)
+static void
+note_ring(int64 session_id, bool told)
 {
 	if (doorbell == NULL)
 		return;
@@ -134,7 +132,27 @@ atx_doorbell_ring(int64 session_id)
 		max_noted = more;
 	}
 	noted[nnoted].session_id = session_id;
+	noted[nnoted].told = told;
 	noted[nnoted++].level = GetCurrentTransactionNestLevel();
+}
+
+/*
+ * Ring for a session when the transaction commits.
+ */
+void
+atx_doorbell_ring(int64 session_id)
+{
+	note_ring(session_id, true);
+}
+
+/*
+ * Wake those who wait inside the server on a channel, which is no session's
+ * id, when the transaction commits; nobody is notified.
+ */
+void
+atx_doorbell_wake(int64 channel)
+{
+	note_ring(channel, false);
 }
 
 static void
@@ -163,14 +181,19 @@ queue_for_worker(const Ring * ring)
 static void
 ring_all(void)
 {
+	bool		told = false;
+
 	for (int i = 0; i < nnoted; i++)
 	{
 		Ring		ring = {MyDatabaseId, noted[i].session_id};
 
 		wake_waiters(&ring);
-		queue_for_worker(&ring);
+		if (noted[i].told)
+			queue_for_worker(&ring);
+		told = told || noted[i].told;
 	}
-	atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
+	if (told)
+		atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
 }
 
 static void

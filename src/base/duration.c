@@ -67,3 +67,32 @@ atx_duration_text(int64 ticks)
 		return psprintf(INT64_FORMAT " s", ticks / USECS_PER_SEC);
 	return psprintf("%.3f ms", (double) ticks / 1000.0);
 }
+
+/*
+ * The ticks of a Duration of the protocol; false if it is negative or
+ * malformed.  One of more than 68 years counts as that.
+ */
+bool
+atx_duration_from_wire(const Google__Protobuf__Duration *duration, int64 *ticks)
+{
+	if (duration->seconds < 0 ||
+		duration->nanos < 0 || duration->nanos > 999999999)
+		return false;
+	*ticks = Min(duration->seconds, PG_INT32_MAX) * USECS_PER_SEC +
+		duration->nanos / 1000;
+	return true;
+}
+
+/*
+ * A Duration of the protocol, palloc'd.
+ */
+Google__Protobuf__Duration *
+atx_duration_to_wire(int64 ticks)
+{
+	Google__Protobuf__Duration *duration = palloc(sizeof(Google__Protobuf__Duration));
+
+	google__protobuf__duration__init(duration);
+	duration->seconds = ticks / USECS_PER_SEC;
+	duration->nanos = (int32) (ticks % USECS_PER_SEC * 1000);
+	return duration;
+}

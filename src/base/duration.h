@@ -10,8 +10,13 @@
 
 #include "datatype/timestamp.h"
 
+#include "google/protobuf/duration.pb-c.h"
+
 extern int64 atx_duration_from_interval(const Interval *span, const char *argument);
 extern Interval *atx_interval_from_ticks(int64 ticks);
 extern char *atx_duration_text(int64 ticks);
+extern bool atx_duration_from_wire(const Google__Protobuf__Duration *duration,
+								   int64 *ticks);
+extern Google__Protobuf__Duration *atx_duration_to_wire(int64 ticks);
 
 #endif							/* ATX_DURATION_H */

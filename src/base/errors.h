@@ -13,8 +13,12 @@
 #define ERRCODE_ATX_SESSION_UNKNOWN		MAKE_SQLSTATE('M','X','0','0','1')
 #define ERRCODE_ATX_SESSION_EXPIRED		MAKE_SQLSTATE('M','X','0','0','2')
 #define ERRCODE_ATX_SESSION_CLOSED		MAKE_SQLSTATE('M','X','0','0','3')
+#define ERRCODE_ATX_NUMBER_ACKNOWLEDGED MAKE_SQLSTATE('M','X','0','0','4')
+#define ERRCODE_ATX_NUMBER_REUSED		MAKE_SQLSTATE('M','X','0','0','5')
+#define ERRCODE_ATX_SERVICE_TYPE		MAKE_SQLSTATE('M','X','0','0','8')
+#define ERRCODE_ATX_SERVICE_DELETED		MAKE_SQLSTATE('M','X','0','0','9')
 
-/* What came of a call on a session. */
+/* What came of a call. */
 typedef enum AtxOutcome
 {
 	ATX_DONE,
@@ -22,7 +26,15 @@ typedef enum AtxOutcome
 	ATX_SESSION_EXPIRED,
 	ATX_SESSION_CLOSED,
 	ATX_INVALID,				/* the request itself is refused */
-	ATX_UNAVAILABLE				/* not now, or not here */
+	ATX_UNAVAILABLE,			/* not now, or not here */
+	ATX_NOT_SUPPORTED,
+	ATX_SERVICE_NOT_OPEN,		/* by the session, or not there at all */
+	ATX_SERVICE_DELETED,		/* while the session had it open */
+	ATX_SERVICE_TYPE_DIFFERS,
+	ATX_SERVICE_TYPE_UNKNOWN,
+	ATX_NUMBER_ACKNOWLEDGED,
+	ATX_NUMBER_REUSED,
+	ATX_LIMIT_REACHED
 } AtxOutcome;
 
 /* An outcome with the text a person reads; detail may be NULL. */

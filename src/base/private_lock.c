@@ -105,8 +105,8 @@ take(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)
 	if (held >= ATX_MAX_PRIVATE_LOCKS && !AtxLockHeldByMe(tag, mode))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many sessions are used in one transaction"),
-				 errdetail("A transaction can use %d.", ATX_MAX_PRIVATE_LOCKS),
+				 errmsg("too many sessions, services and numbered commands are used in one transaction"),
+				 errdetail("A transaction can use %d in all.", ATX_MAX_PRIVATE_LOCKS),
 				 errhint("Split the work into several transactions.")));
 
 	return take_unlimited(tag, mode, dont_wait);
@@ -215,4 +215,16 @@ atx_try_lock_exclusive(AtxLockClass class, int64 id)
 
 	set_tag(&tag, class, id);
 	return take(&tag, ExclusiveLock, true);
+}
+
+/*
+ * Does this transaction have the lock exclusive?
+ */
+bool
+atx_locked_exclusive(AtxLockClass class, int64 id)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, class, id);
+	return AtxLockHeldByMe(&tag, ExclusiveLock);
 }

@@ -17,7 +17,12 @@
 typedef enum AtxLockClass
 {
 	ATX_LOCK_JUMP,				/* id 0: taking over the database */
-	ATX_LOCK_SESSION
+	ATX_LOCK_SESSION,			/* shared by its commands, exclusive by
+								 * whoever ends it */
+	ATX_LOCK_COMMAND,			/* a hash of session and number: one executes,
+								 * the others wait for its outcome */
+	ATX_LOCK_SERVICE			/* shared for independent keys of a
+								 * collection, else exclusive */
 } AtxLockClass;
 
 extern void atx_private_lock_init(void);
@@ -28,5 +33,6 @@ extern bool atx_try_lock_shared_briefly(AtxLockClass class, int64 id);
 extern void atx_unlock_shared(AtxLockClass class, int64 id);
 extern void atx_unlock_exclusive(AtxLockClass class, int64 id);
 extern bool atx_try_lock_exclusive(AtxLockClass class, int64 id);
+extern bool atx_locked_exclusive(AtxLockClass class, int64 id);
 
 #endif							/* ATX_PRIVATE_LOCK_H */

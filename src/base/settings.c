@@ -26,8 +26,11 @@ int			atx_session_timeout = 30000;
 int			atx_min_session_timeout = 1000;
 int			atx_max_session_timeout = MS_PER_DAY;
 int			atx_tombstone_retention = 3600;
+int			atx_outcome_retention = 3600;
 int			atx_hint_interval = 50;
 int			atx_max_wait = 10000;
+int			atx_max_hold = 60000;
+int			atx_query_wait = 5000;
 int			atx_max_message_size = 1024 * 1024;
 int			atx_worker_limit = 4;
 int			atx_shared_sessions = 65536;
@@ -57,6 +60,12 @@ define_session_settings(void)
 	DefineCustomIntVariable("atomix.tombstone_retention",
 							"How long an ended session is told from one that never existed.",
 							NULL, &atx_tombstone_retention,
+							3600, 0, INT_MAX / 1000,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("atomix.outcome_retention",
+							"How long the outcomes of numbered commands are kept after their session ended.",
+							"Not longer than atomix.tombstone_retention.",
+							&atx_outcome_retention,
 							3600, 0, INT_MAX / 1000,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomBoolVariable("atomix.log_sessions",
@@ -94,6 +103,17 @@ define_server_settings(void)
 							"Longest time a call waits for something to happen.",
 							NULL, &atx_max_wait,
 							10000, 0, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("atomix.max_hold",
+							"Longest time anyone is kept waiting by one transaction's locks on sessions and services.",
+							"Then that transaction's connection is terminated. 0: never.",
+							&atx_max_hold,
+							60000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("atomix.query_wait",
+							"Longest time a query waits for commands that it is to see.",
+							NULL, &atx_query_wait,
+							5000, 0, 600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("atomix.max_message_size",
 							"Largest protocol message that is decoded.",

@@ -5,12 +5,14 @@
  *
  * Every statement runs with the latest snapshot, in every isolation level:
  * sessions, floors and grants are decided by what is true now, under the
- * locks already taken, not by what was true when the transaction began.
+ * locks already taken, not by what was true when the transaction began.  Only
+ * functions that do nothing but read show a transaction its own snapshot.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "jit/jit.h"
@@ -22,6 +24,8 @@
 #include "utils/snapmgr.h"
 
 #include "base/spi.h"
+
+static bool own_snapshot = false;	/* in the present scope */
 
 /*
  * Start running statements with the rights of the given extension's owner.
@@ -40,6 +44,7 @@ atx_scope_enter_as(AtxScope *scope, const AtxExtension *extension)
 						   SECURITY_NOFORCE_RLS);
 	AtxPinSearchPath(&scope->pin);
 	SPI_connect();
+	own_snapshot = false;
 }
 
 /*
@@ -50,6 +55,17 @@ void
 atx_scope_enter(AtxScope *scope)
 {
 	atx_scope_enter_as(scope, atx_extension());
+}
+
+/*
+ * The same, to show the caller what its transaction is to see: at REPEATABLE
+ * READ and above that is one and the same from beginning to end.
+ */
+void
+atx_scope_enter_to_read(AtxScope *scope)
+{
+	atx_scope_enter(scope);
+	own_snapshot = IsolationUsesXactSnapshot();
 }
 
 /*
@@ -78,17 +94,9 @@ prepare(AtxStatement *statement)
 	statement->plan = plan;
 }
 
-/*
- * Execute a statement; returns the number of rows it processed, whose result
- * is read by atx_result_*.  nulls as in SPI: NULL, or 'n' for a null.
- *
- * The plan is made while tables may be empty and kept while they grow, so it
- * must use the indexes.  The settings are restored even on error: they are
- * the user's.  With seqscan discouraged, estimated costs mean nothing, and
- * they must not start the JIT compiler.
- */
-uint64
-atx_execute(AtxStatement *statement, const Datum *values, const char *nulls)
+static uint64
+execute_in(Snapshot snapshot, AtxStatement *statement, const Datum *values,
+		   const char *nulls)
 {
 	bool		seqscan = enable_seqscan;
 	bool		jit = jit_enabled;
@@ -103,7 +111,7 @@ atx_execute(AtxStatement *statement, const Datum *values, const char *nulls)
 		jit_enabled = false;
 		result = SPI_execute_snapshot((SPIPlanPtr) statement->plan,
 									  (Datum *) values, nulls,
-									  GetLatestSnapshot(), InvalidSnapshot,
+									  snapshot, InvalidSnapshot,
 									  false, true, 0);
 	}
 	PG_FINALLY();
@@ -117,6 +125,45 @@ atx_execute(AtxStatement *statement, const Datum *values, const char *nulls)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
 			 SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/*
+ * Execute a statement; returns the number of rows it processed, whose result
+ * is read by atx_result_*.  nulls as in SPI: NULL, or 'n' for a null.
+ *
+ * The plan is made while tables may be empty and kept while they grow, so it
+ * must use the indexes.  The settings are restored even on error: they are
+ * the user's.  With seqscan discouraged, estimated costs mean nothing, and
+ * they must not start the JIT compiler.
+ */
+uint64
+atx_execute(AtxStatement *statement, const Datum *values, const char *nulls)
+{
+	return execute_in(own_snapshot ? GetTransactionSnapshot() : GetLatestSnapshot(),
+					  statement, values, nulls);
+}
+
+/*
+ * ERROR 40001 if a statement that yields two numbers yields others now than
+ * in the snapshot of a transaction at REPEATABLE READ or above: that has
+ * seen, or might have seen, what is no longer true.
+ */
+void
+atx_require_unchanged(AtxStatement *statement, const Datum *values, const char *nulls)
+{
+	int64		now[2];
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	(void) execute_in(GetLatestSnapshot(), statement, values, nulls);
+	now[0] = atx_result_int64(0, 1);
+	now[1] = atx_result_int64(0, 2);
+	(void) execute_in(GetTransactionSnapshot(), statement, values, nulls);
+	if (now[0] != atx_result_int64(0, 1) || now[1] != atx_result_int64(0, 2))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errhint("The transaction might succeed if retried.")));
 }
 
 /*
@@ -166,6 +213,14 @@ atx_result_text(uint64 row, int column)
 {
 	return atx_result_isnull(row, column) ? NULL :
 		TextDatumGetCString(atx_result_datum(row, column));
+}
+
+/* A bytea column, or NULL if it is null. */
+bytea *
+atx_result_bytes(uint64 row, int column)
+{
+	return atx_result_isnull(row, column) ? NULL :
+		DatumGetByteaPP(atx_result_datum(row, column));
 }
 
 /*

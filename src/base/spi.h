@@ -37,16 +37,19 @@ typedef struct AtxScope
 } AtxScope;
 
 extern void atx_scope_enter(AtxScope *scope);
+extern void atx_scope_enter_to_read(AtxScope *scope);
 extern void atx_scope_enter_as(AtxScope *scope, const AtxExtension *extension);
 extern void atx_scope_leave(AtxScope *scope);
 
 extern uint64 atx_execute(AtxStatement *statement, const Datum *values, const char *nulls);
+extern void atx_require_unchanged(AtxStatement *statement, const Datum *values, const char *nulls);
 extern bool atx_result_isnull(uint64 row, int column);
 extern Datum atx_result_datum(uint64 row, int column);
 extern int64 atx_result_int64(uint64 row, int column);
 extern int32 atx_result_int32(uint64 row, int column);
 extern Oid	atx_result_oid(uint64 row, int column);
 extern char *atx_result_text(uint64 row, int column);
+extern bytea *atx_result_bytes(uint64 row, int column);
 extern Datum atx_int64_array(const int64 *values, int count);
 
 #endif							/* ATX_SPI_H */

@@ -26,6 +26,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "commands/jump.h"
+#include "tables/entry.h"
 #include "tables/lease.h"
 #include "tables/partition.h"
 
@@ -79,6 +80,7 @@ take_over(const AtxAuthority *before, AtxAuthority *mine)
 
 	moment = atx_moment(mine);
 	atx_lease_correct_future(&moment);
+	atx_entry_enter_epoch(&moment);
 }
 
 /*

@@ -252,14 +252,21 @@ retention(void)
 	return atx_tombstone_retention * ATX_TICKS_PER_SEC;
 }
 
+static int64
+outcome_retention(void)
+{
+	return atx_outcome_retention * ATX_TICKS_PER_SEC;
+}
+
 /*
  * When ended sessions are to be looked at again.  They are known for up to a
- * 64th longer than atomix.tombstone_retention, or a second.
+ * 64th longer than atomix.tombstone_retention, or a second, and so are the
+ * outcomes of their commands.
  */
 AtxTick
 atx_next_sweep(void)
 {
-	return atx_sweep_latest() + Max(retention() / 64, ATX_TICKS_PER_SEC);
+	return atx_sweep_latest() + Max(Min(retention(), outcome_retention()) / 64, ATX_TICKS_PER_SEC);
 }
 
 /*
@@ -271,7 +278,8 @@ atx_sweep_step(const AtxAuthority *authority, int64 *after)
 {
 	AtxMoment	moment = atx_moment(authority);
 
-	*after = atx_session_sweep(&moment, retention(), *after, SWEEP_ROWS);
+	*after = atx_session_sweep(&moment, retention(), outcome_retention(),
+							   *after, SWEEP_ROWS);
 	if (*after == 0)
 		atx_sweep_done(moment.now);
 	return *after != 0;

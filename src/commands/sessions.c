@@ -101,8 +101,8 @@ atx_open_session(AtxScope *scope, AtxSessionSpec *spec, int64 *session_id)
  * Why the role cannot use a session that has no lease for it.  One that is
  * another role's is as unknown as one that never was.
  */
-static AtxAnswer
-why_not_usable(int64 session_id, Oid role)
+AtxAnswer
+atx_why_not_usable(int64 session_id, Oid role)
 {
 	Oid			owner;
 	AtxOutcome	outcome = atx_session_outcome(session_id, &owner);
@@ -261,7 +261,7 @@ renew_row(AtxScope *scope, int64 session_id, const AtxAuthority *authority,
 	{
 		moment = atx_moment(authority);
 		if (!atx_lease_renew(session_id, scope->caller, &moment, time_left, &written))
-			return why_not_usable(session_id, scope->caller);
+			return atx_why_not_usable(session_id, scope->caller);
 		(void) note_renewal(scope->extension->oid, session_id, moment.now, written);
 
 		/* If it waited for the row, what it wrote is late news by now. */
@@ -353,6 +353,47 @@ lock_to_end(int64 session_id, Oid role)
 	return true;
 }
 
+/* Renew a session whose lock is held and stays held, the cheapest way. */
+static AtxAnswer
+renew_in_use(AtxScope *scope, int64 session_id, const AtxAuthority *authority)
+{
+	int64		time_left;
+	AtxMoment	moment;
+
+	if (atx_renew_in_memory(scope->caller, session_id, &time_left) == ATX_RENEWAL_LIVE)
+		return ATX_ANSWER_DONE;
+	moment = atx_moment(authority);
+	if (move_to_memory(scope, session_id, &moment, &time_left))
+		return ATX_ANSWER_DONE;
+	return renew_row(scope, session_id, authority, &time_left);
+}
+
+/*
+ * Keep a session from ending until the transaction does, and renew it: what
+ * every command begins with.  Exclusive if no other command of the session
+ * may run beside.
+ */
+AtxAnswer
+atx_use_session(AtxScope *scope, int64 session_id, bool exclusive,
+				const AtxAuthority **authority)
+{
+	AtxAnswer	answer = atx_await_authority(authority);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (exclusive ? !lock_to_end(session_id, scope->caller) :
+		!lock_to_renew(session_id, scope->caller))
+		return atx_answer_session(ATX_SESSION_UNKNOWN, session_id);
+	answer = renew_in_use(scope, session_id, *authority);
+	if (answer.outcome == ATX_DONE)
+		atx_transaction_used_session();
+	else if (exclusive)
+		atx_unlock_exclusive(ATX_LOCK_SESSION, session_id);
+	else
+		atx_unlock_shared(ATX_LOCK_SESSION, session_id);
+	return answer;
+}
+
 static AtxAnswer
 end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 		bool *ended)
@@ -370,7 +411,7 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 	*ended = atx_session_close(session_id, cause, reason, &moment, role);
 	if (!*ended)
 	{
-		answer = why_not_usable(session_id, role);
+		answer = atx_why_not_usable(session_id, role);
 		atx_unlock_exclusive(ATX_LOCK_SESSION, session_id);
 		return answer.outcome == ATX_SESSION_UNKNOWN ? answer : ATX_ANSWER_DONE;
 	}

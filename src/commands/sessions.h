@@ -33,6 +33,9 @@ extern bool atx_keep_alive_in_memory(int64 session_id, int64 *time_left);
 extern AtxAnswer atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left);
 extern AtxBatchState atx_keep_alive_member(AtxScope *scope, int64 session_id,
 										   int64 *time_left);
+extern AtxAnswer atx_use_session(AtxScope *scope, int64 session_id, bool exclusive,
+								 const AtxAuthority **authority);
+extern AtxAnswer atx_why_not_usable(int64 session_id, Oid role);
 extern AtxAnswer atx_close_session(AtxScope *scope, int64 session_id, bool *ended);
 extern AtxAnswer atx_end_session(AtxScope *scope, int64 session_id,
 								 const char *reason, bool *ended);

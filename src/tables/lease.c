@@ -45,6 +45,17 @@ static AtxStatement mirror = {
 	4, {INT8OID, OIDOID, INT4OID, INT8OID}
 };
 
+static AtxStatement lock_floor = {
+	"SELECT l.ack_floor FROM atomix.lease l WHERE l.session_id = $1"
+	" AND " ATX_LEASE_USABLE_BY("$2") " FOR UPDATE",
+	2, {INT8OID, OIDOID}
+};
+
+static AtxStatement set_floor = {
+	"UPDATE atomix.lease SET ack_floor = $2 WHERE session_id = $1",
+	2, {INT8OID, INT8OID}
+};
+
 /*
  * $1 to $4 as in ATX_LEASE_DEADLINE.  A row that was renewed meanwhile is not
  * set back.
@@ -174,6 +185,33 @@ atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
 	renewal->timeout = atx_result_int64(0, 2);
 	renewal->renewed_at = renewal->anchored_at = atx_result_int64(0, 3);
 	return true;
+}
+
+/*
+ * The number up to which all commands are acknowledged, which nobody else can
+ * change until the transaction ends; false if there is no lease that the role
+ * may use.
+ */
+bool
+atx_lease_lock_floor(int64 session_id, Oid role, int64 *floor)
+{
+	Datum		values[] = {Int64GetDatum(session_id), ObjectIdGetDatum(role)};
+
+	if (atx_execute(&lock_floor, values, NULL) == 0)
+		return false;
+	*floor = atx_result_int64(0, 1);
+	return true;
+}
+
+/*
+ * Raise it; the caller has locked it.
+ */
+void
+atx_lease_set_floor(int64 session_id, int64 floor)
+{
+	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(floor)};
+
+	(void) atx_execute(&set_floor, values, NULL);
 }
 
 /*

@@ -55,6 +55,8 @@ extern bool atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
 							int64 *timeout, bool *written);
 extern bool atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
 							 AtxRenewal * renewal);
+extern bool atx_lease_lock_floor(int64 session_id, Oid role, int64 *floor);
+extern void atx_lease_set_floor(int64 session_id, int64 floor);
 extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor * anchors, int count);
 extern int	atx_lease_due(const AtxMoment *moment, AtxLeasePosition *from,
 						  int limit, int64 *due, int64 *early);

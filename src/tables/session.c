@@ -22,19 +22,21 @@
 #include "utils/memutils.h"
 
 #include "base/spi.h"
+#include "tables/attachment.h"
+#include "tables/command.h"
 #include "tables/lease.h"
 #include "tables/session.h"
 
 static AtxStatement insert_session = {
 	"WITH s AS (INSERT INTO atomix.session (session_id, partition_id, owner,"
 	" application_name, client_addr, name, kind, labels, config, timeout,"
-	" state, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-	" 'opened', $11))"
+	" declared, state, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+	" $10, $16, CASE WHEN $16 IS NULL THEN 'opened' ELSE 'opening' END, $11))"
 	" INSERT INTO atomix.lease (session_id, owner, timeout, epoch, renewed_at,"
 	" served, check_epoch, check_at)"
 	" VALUES ($1, $3, $10, $12, $13, $14, $12, $15)",
-	15, {INT8OID, INT4OID, OIDOID, TEXTOID, INETOID, TEXTOID, TEXTOID, JSONBOID,
-	BYTEAOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID, INT8OID}
+	16, {INT8OID, INT4OID, OIDOID, TEXTOID, INETOID, TEXTOID, TEXTOID, JSONBOID,
+	BYTEAOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID, INT8OID, JSONBOID}
 };
 
 static AtxStatement close_session = {
@@ -44,13 +46,37 @@ static AtxStatement close_session = {
 	" UPDATE atomix.session s SET state = 'closed', cause = $2, reason = $3,"
 	" ended_at = $4, ended_epoch = $5, ended_tick = $6,"
 	" ack_floor = gone.ack_floor, version = NULL"
-	" FROM gone WHERE s.session_id = $1",
+	" FROM gone WHERE s.session_id = $1"
+	" RETURNING EXISTS (SELECT FROM atomix.attachment a WHERE a.session_id = $1)",
 	7, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, OIDOID}
+};
+
+static AtxStatement lock_opening = {
+	"SELECT FROM atomix.session WHERE session_id = $1 AND state = 'opening'"
+	" FOR NO KEY UPDATE",
+	1, {INT8OID}
+};
+
+static AtxStatement opened_all = {
+	"UPDATE atomix.session s SET state = 'opened', declared = NULL, version = NULL"
+	" WHERE s.session_id = $1 AND s.state = 'opening' AND NOT EXISTS ("
+	"SELECT FROM pg_catalog.jsonb_array_elements(s.declared) AS d"
+	" WHERE NOT EXISTS (SELECT FROM atomix.attachment a"
+	" JOIN atomix.service v ON v.service_id = a.service_id"
+	" WHERE a.session_id = $1 AND v.type = d->>'type' AND v.name = d->>'name'"
+	" AND v.namespace = COALESCE(d->>'namespace', '')))",
+	1, {INT8OID}
 };
 
 static AtxStatement find_session = {
 	"SELECT s.owner::pg_catalog.oid, s.ended_at IS NULL, s.cause, s.state"
 	" FROM atomix.session s WHERE s.session_id = $1",
+	1, {INT8OID}
+};
+
+static AtxStatement find_floor = {
+	"SELECT COALESCE(l.ack_floor, s.ack_floor, 0) FROM atomix.session s"
+	" LEFT JOIN atomix.lease l ON l.session_id = $1 WHERE s.session_id = $1",
 	1, {INT8OID}
 };
 
@@ -82,7 +108,8 @@ static AtxStatement finish_sessions = {
 	"UPDATE atomix.session s SET version = NULL,"
 	" state = CASE s.cause WHEN 'expired' THEN 'expired' ELSE 'closed' END"
 	" WHERE s.session_id = ANY (ARRAY(SELECT k.session_id FROM atomix.session k"
-	" WHERE k.state = 'closing' LIMIT $1 FOR UPDATE SKIP LOCKED))",
+	" WHERE k.state = 'closing' LIMIT $1 FOR UPDATE SKIP LOCKED))"
+	" RETURNING s.session_id",
 	1, {INT8OID}
 };
 
@@ -116,9 +143,10 @@ static AtxStatement find_versions = {
  */
 static AtxStatement look_at_sessions = {
 	"SELECT session_id, COALESCE(ended_epoch = $3 AND ended_tick <= $4"
-	" AND version IS NOT NULL, false), COALESCE(ended_epoch < $3, false)"
+	" AND version IS NOT NULL, false), COALESCE(ended_epoch < $3, false),"
+	" COALESCE(ended_epoch = $3 AND ended_tick <= $5, false)"
 	" FROM atomix.session WHERE session_id > $1 ORDER BY session_id LIMIT $2",
-	4, {INT8OID, INT8OID, INT4OID, INT8OID}
+	5, {INT8OID, INT8OID, INT4OID, INT8OID, INT8OID}
 };
 
 static AtxStatement forget_sessions = {
@@ -173,8 +201,8 @@ void
 atx_session_insert(int64 session_id, const AtxSessionSpec *spec, Oid owner,
 				   const AtxMoment *moment)
 {
-	Datum		values[15];
-	char		nulls[15];
+	Datum		values[16];
+	char		nulls[16];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = Int64GetDatum(session_id);
@@ -195,6 +223,8 @@ atx_session_insert(int64 session_id, const AtxSessionSpec *spec, Oid owner,
 	values[13] = Int64GetDatum(moment->served);
 	values[14] = Int64GetDatum(atx_lease_deadline(moment, moment->epoch, moment->now,
 												  moment->served, spec->timeout));
+	values[15] = PointerGetDatum(spec->services);
+	nulls[15] = spec->services == NULL ? 'n' : ' ';
 	(void) atx_execute(&insert_session, values, nulls);
 }
 
@@ -216,7 +246,25 @@ atx_session_close(int64 session_id, const char *cause, const char *reason,
 		ObjectIdGetDatum(role)
 	};
 
-	return atx_execute(&close_session, values, NULL) > 0;
+	if (atx_execute(&close_session, values, NULL) == 0)
+		return false;
+	if (DatumGetBool(atx_result_datum(0, 1)))
+		atx_attachment_delete_all(&session_id, 1);
+	return true;
+}
+
+/*
+ * The session has opened a service: if it was the last of those declared, it
+ * is no longer opening.
+ */
+void
+atx_session_service_opened(int64 session_id)
+{
+	Datum		values[] = {Int64GetDatum(session_id)};
+
+	/* Of two that open the last ones, the second must see the first. */
+	if (atx_execute(&lock_opening, values, NULL) > 0)
+		(void) atx_execute(&opened_all, values, NULL);
 }
 
 /*
@@ -235,6 +283,18 @@ atx_session_outcome(int64 session_id, Oid *owner)
 		return ATX_DONE;
 	return !atx_result_isnull(0, 3) && strcmp(atx_result_text(0, 3), "expired") == 0 ?
 		ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
+}
+
+/*
+ * The number up to which a session's commands are acknowledged, be it live or
+ * not.
+ */
+int64
+atx_session_ack_floor(int64 session_id)
+{
+	Datum		values[] = {Int64GetDatum(session_id)};
+
+	return atx_execute(&find_floor, values, NULL) == 0 ? 0 : atx_result_int64(0, 1);
 }
 
 /*
@@ -296,8 +356,14 @@ int
 atx_session_finish(int limit)
 {
 	Datum		values[] = {Int64GetDatum(limit)};
+	int			count = (int) atx_execute(&finish_sessions, values, NULL);
+	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
 
-	return (int) atx_execute(&finish_sessions, values, NULL);
+	for (int i = 0; i < count; i++)
+		ids[i] = atx_result_int64(i, 1);
+	if (count > 0)
+		atx_attachment_delete_all(ids, count);
+	return count;
 }
 
 /*
@@ -375,26 +441,31 @@ change_some(AtxStatement *statement, const int64 *ids, int count,
 
 /*
  * Forget those that ended longer than retention (ticks) ago among the next
- * limit sessions after an id; returns the id to go on after, 0 when all were
+ * limit sessions after an id, and the outcomes of commands of those that
+ * ended longer than outcome_retention ago; returns the id to go on after, 0 when all were
  * seen.
  *
  * Those that ended on an earlier clock are kept for a full retention on
  * this one.
  */
 int64
-atx_session_sweep(const AtxMoment *moment, int64 retention, int64 after, int limit)
+atx_session_sweep(const AtxMoment *moment, int64 retention,
+				  int64 outcome_retention, int64 after, int limit)
 {
 	Datum		values[] = {
 		Int64GetDatum(after),
 		Int64GetDatum(limit),
 		Int32GetDatum(moment->epoch),
-		Int64GetDatum(moment->now - retention)
+		Int64GetDatum(moment->now - retention),
+		Int64GetDatum(moment->now - Min(retention, outcome_retention))
 	};
 	int			seen = (int) atx_execute(&look_at_sessions, values, NULL);
 	int64	   *old = palloc(sizeof(int64) * Max(seen, 1));
 	int64	   *foreign = palloc(sizeof(int64) * Max(seen, 1));
 	int			nold = 0;
+	int64	   *over = palloc(sizeof(int64) * Max(seen, 1));
 	int			nforeign = 0;
+	int			nover = 0;
 	int64		last = 0;
 
 	for (int i = 0; i < seen; i++)
@@ -404,7 +475,10 @@ atx_session_sweep(const AtxMoment *moment, int64 retention, int64 after, int lim
 			old[nold++] = last;
 		else if (DatumGetBool(atx_result_datum(i, 3)))
 			foreign[nforeign++] = last;
+		if (DatumGetBool(atx_result_datum(i, 4)))
+			over[nover++] = last;
 	}
+	atx_command_forget_sessions(over, nover);
 	change_some(&forget_sessions, old, nold, moment);
 	change_some(&restamp_sessions, foreign, nforeign, moment);
 	return seen < limit ? 0 : last;

@@ -24,6 +24,7 @@ typedef struct AtxSessionSpec
 	char	   *kind;
 	Jsonb	   *labels;
 	bytea	   *config;
+	Jsonb	   *services;		/* to open: [{type, name, namespace}] */
 } AtxSessionSpec;
 
 /* A change of a session's state that has got its version. */
@@ -39,8 +40,10 @@ extern void atx_session_insert(int64 session_id, const AtxSessionSpec *spec,
 							   Oid owner, const AtxMoment *moment);
 extern bool atx_session_close(int64 session_id, const char *cause, const char *reason,
 							  const AtxMoment *moment, Oid role);
+extern void atx_session_service_opened(int64 session_id);
 extern AtxOutcome atx_session_outcome(int64 session_id, Oid *owner);
 
+extern int64 atx_session_ack_floor(int64 session_id);
 extern bool atx_session_is_closing(int64 session_id);
 extern int	atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 							   int64 *latest);
@@ -49,6 +52,6 @@ extern int	atx_session_unnumbered(int limit, int64 *ids);
 extern int	atx_session_number(const int64 *ids, int count, AtxSessionChange **changes);
 extern int	atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes);
 extern int64 atx_session_sweep(const AtxMoment *moment, int64 retention,
-							   int64 after, int limit);
+							   int64 outcome_retention, int64 after, int limit);
 
 #endif							/* ATX_SESSION_H */

@@ -40,7 +40,8 @@ PGDLLEXPORT void atomix_jump_main(Datum arg);
 AtxSlot    *atx_worker_slot = NULL;
 
 static const char *const our_tables[] = {
-	"authority", "clock_epoch", "partition", "partition_term", "session", "lease"
+	"authority", "clock_epoch", "partition", "partition_term", "session", "lease",
+	"service", "attachment", "command", "entry"
 };
 
 /*

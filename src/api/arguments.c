@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * arguments.c
+ *	  Arguments of SQL functions, checked.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "api/arguments.h"
+#include "base/errors.h"
+#include "compat.h"
+
+/*
+ * Refuse where the call could not be carried out: ERROR 25006.
+ */
+void
+atx_require_writable(const char *function)
+{
+	PreventCommandDuringRecovery(function);
+	PreventCommandIfReadOnly(function);
+}
+
+/*
+ * A text argument as a C string, or NULL if it is null.
+ */
+char *
+atx_text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/*
+ * A text argument that must not be null.
+ */
+char *
+atx_required_text(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	atx_refuse_null(PG_ARGISNULL(n), argument);
+	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/*
+ * A bigint argument that must not be null.
+ */
+int64
+atx_required_int64(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	atx_refuse_null(PG_ARGISNULL(n), argument);
+	return PG_GETARG_INT64(n);
+}
+
+/*
+ * One that must not be negative either: numbers, indexes, positions.
+ */
+int64
+atx_number_argument(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	int64		value = atx_required_int64(fcinfo, n, argument);
+
+	if (value < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", argument)));
+	return value;
+}
+
+/*
+ * A bytea argument that must not be null.
+ */
+bytea *
+atx_required_bytes(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	atx_refuse_null(PG_ARGISNULL(n), argument);
+	return PG_GETARG_BYTEA_PP(n);
+}
+
+/*
+ * A copy of bytes, for a result that outlives the scope they were read in.
+ */
+Datum
+atx_bytes_in(MemoryContext context, const bytea *bytes)
+{
+	void	   *copy = MemoryContextAlloc(context, VARSIZE_ANY(bytes));
+
+	memcpy(copy, bytes, VARSIZE_ANY(bytes));
+	return PointerGetDatum(copy);
+}

@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * acknowledge.c
+ *	  Forgetting the outcomes that a client needs no more.
+ *
+ * The floor of a session rises over numbers that will never be executed
+ * again: those that are known, and those that the client is done with.  A
+ * keep-alive may overtake a command, so it stops before the first number that
+ * is neither.  What is done with above the floor is kept as a bare number.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/private_lock.h"
+#include "commands/exactly_once.h"
+#include "commands/sessions.h"
+#include "tables/lease.h"
+
+/* Numbers one call moves the floor over. */
+#define MAX_STEPS	100000
+
+/* The numbers that are known, in order, on the way of a floor upwards. */
+typedef struct Known
+{
+	const AtxKnownNumber *numbers;
+	int			count;
+	int			next;
+} Known;
+
+static bool
+is_pending(const AtxPending *pending, int64 number)
+{
+	return pending->filter != NULL &&
+		atx_bloom_contains(pending->filter, (uint64) number);
+}
+
+static bool
+is_known(Known * known, int64 number)
+{
+	while (known->next < known->count &&
+		   known->numbers[known->next].sequence_num < number)
+		known->next++;
+	return known->next < known->count &&
+		known->numbers[known->next].sequence_num == number;
+}
+
+static int64
+advance(int64 floor, Known * known, const AtxPending *pending)
+{
+	for (int step = 0; step < MAX_STEPS && floor < pending->last; step++)
+	{
+		if (!is_known(known, floor + 1) && is_pending(pending, floor + 1))
+			break;
+		floor++;
+	}
+	return floor;
+}
+
+/*
+ * Sort what the client is done with into numbers to forget, because the floor
+ * covers them, and numbers to keep bare.
+ */
+static void
+release_outcomes(int64 session_id, int64 floor, const Known * known,
+				 const AtxPending *pending)
+{
+	int64	   *covered = palloc(sizeof(int64) * Max(known->count, 1));
+	int64	   *above = palloc(sizeof(int64) * Max(known->count, 1));
+	int			ncovered = 0;
+	int			nabove = 0;
+
+	for (int i = 0; i < known->count; i++)
+	{
+		const AtxKnownNumber *number = &known->numbers[i];
+
+		if (number->state != ATX_COMMAND_ACKNOWLEDGED &&
+			(number->sequence_num > pending->last ||
+			 is_pending(pending, number->sequence_num)))
+			continue;
+		if (number->sequence_num <= floor)
+			covered[ncovered++] = number->sequence_num;
+		else if (number->state != ATX_COMMAND_ACKNOWLEDGED)
+			above[nabove++] = number->sequence_num;
+	}
+	atx_command_forget(session_id, covered, ncovered);
+	atx_command_acknowledge(session_id, above, nabove);
+}
+
+/*
+ * Acknowledge all commands up to pending->last but those that are pending,
+ * and renew the session.
+ */
+AtxAnswer
+atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending *pending)
+{
+	const AtxAuthority *authority;
+	AtxAnswer	answer = atx_use_session(scope, session_id, false, &authority);
+	AtxKnownNumber *numbers;
+	Known		known = {0};
+	int64		floor;
+	int64		raised;
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (!atx_lease_lock_floor(session_id, scope->caller, &floor))
+		return atx_why_not_usable(session_id, scope->caller);
+	known.count = atx_command_numbers(session_id, pending->last, &numbers);
+	known.numbers = numbers;
+
+	raised = advance(floor, &known, pending);
+	release_outcomes(session_id, raised, &known, pending);
+	if (raised > floor)
+	{
+		atx_lease_set_floor(session_id, raised);
+		atx_numbers_applied(session_id);
+	}
+	return answer;
+}
+
+/* Keep a number that was never executed from being so in future. */
+static void
+acknowledge_unknown(int64 session_id, int64 sequence_num)
+{
+	AtxCommand	command = {
+		.session_id = session_id,
+		.sequence_num = sequence_num,
+		.index = atx_index_newest(),
+		.at = atx_wall_now(),
+		.status = ATX_STATUS_OK,
+		.state = ATX_COMMAND_ACKNOWLEDGED,
+		.operation = ATX_OPERATION_ONCE
+	};
+
+	atx_command_insert(&command);
+}
+
+/* Raise the floor over acknowledged numbers that follow it closely. */
+static void
+raise_over_acknowledged(int64 session_id, int64 floor)
+{
+	AtxKnownNumber *numbers;
+	int64		raised = floor;
+	int			count = atx_command_acknowledged(session_id, floor, MAX_STEPS, &numbers);
+	int64	   *covered = palloc(sizeof(int64) * Max(count, 1));
+	int			n;
+
+	for (n = 0; n < count && numbers[n].sequence_num == raised + 1; n++)
+		covered[n] = ++raised;
+	if (raised == floor)
+		return;
+	atx_command_forget(session_id, covered, n);
+	atx_lease_set_floor(session_id, raised);
+}
+
+/* Keep of a number, whose lock is held, no more than that it is over. */
+static AtxAnswer
+acknowledge_number(const AtxNumbered *numbered, int64 floor)
+{
+	AtxCommand	command;
+	AtxAnswer	answer = ATX_ANSWER_DONE;
+
+	if (atx_command_find(numbered->session_id, numbered->sequence_num, &command))
+	{
+		if (numbered->sequence_num <= floor)
+			atx_command_forget(numbered->session_id, &numbered->sequence_num, 1);
+		else
+			atx_command_acknowledge(numbered->session_id, &numbered->sequence_num, 1);
+	}
+	else if (numbered->sequence_num > floor)
+	{
+		answer = atx_numbered_limit(numbered, floor);
+		if (answer.outcome == ATX_DONE)
+			acknowledge_unknown(numbered->session_id, numbered->sequence_num);
+	}
+	return answer;
+}
+
+/*
+ * Acknowledge one command, and renew the session.  One that was never
+ * executed will not be.  With output_num, of a command that goes on, just its
+ * outputs up to that number: a command that is complete keeps its only one.
+ */
+AtxAnswer
+atx_acknowledge_one(AtxScope *scope, int64 session_id, int64 sequence_num,
+					int64 output_num)
+{
+	AtxNumbered numbered = {
+		.session_id = session_id,
+		.sequence_num = sequence_num
+	};
+	AtxAnswer	answer = atx_use_session(scope, session_id, false, &numbered.authority);
+	int64		floor;
+
+	if (answer.outcome != ATX_DONE || output_num != ATX_ALL_OUTPUTS)
+		return answer;
+	atx_lock_number(session_id, sequence_num);
+	if (!atx_lease_lock_floor(session_id, scope->caller, &floor))
+		return atx_why_not_usable(session_id, scope->caller);
+	answer = acknowledge_number(&numbered, floor);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	raise_over_acknowledged(session_id, floor);
+	atx_numbers_applied(session_id);
+	return answer;
+}

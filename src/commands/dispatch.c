@@ -1,0 +1,517 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch.c
+ *	  Operations of services, as sessions ask for them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "utils/hsearch.h"
+
+#include "base/codec.h"
+#include "commands/dispatch.h"
+#include "commands/services.h"
+#include "commands/sessions.h"
+
+/* Types of services this process remembers before it begins anew. */
+#define MAX_CACHED_TYPES	4096
+
+/* An operation with what its type knows of it. */
+typedef struct Operation
+{
+	const AtxServiceType *type; /* NULL: there is no such service */
+	const ProtobufCMessage *input;
+	AtxAccess	access;
+} Operation;
+
+typedef struct CachedType
+{
+	int64		service_id;
+	const AtxServiceType *type;
+} CachedType;
+
+/*
+ * The type of a service, NULL if there is none (any more).  It never changes
+ * and no id is given out twice, so it may be remembered.
+ */
+static const AtxServiceType *
+type_of_service(int64 service_id)
+{
+	static HTAB *cache = NULL;
+	CachedType *cached;
+	AtxService	service;
+
+	if (cache != NULL && hash_get_num_entries(cache) >= MAX_CACHED_TYPES)
+	{
+		hash_destroy(cache);
+		cache = NULL;
+	}
+	if (cache == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(int64), .entrysize = sizeof(CachedType)};
+
+		cache = hash_create("atomix types of services", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	cached = hash_search(cache, &service_id, HASH_FIND, NULL);
+	if (cached != NULL)
+		return cached->type;
+	if (!atx_service_load(service_id, &service))
+		return NULL;
+	cached = hash_search(cache, &service_id, HASH_ENTER, NULL);
+	cached->type = atx_service_type_get(service.type);
+	return cached->type;
+}
+
+static Operation
+decode(int64 service_id, const AtxPayload *payload)
+{
+	Operation	operation = {.type = type_of_service(service_id)};
+
+	if (operation.type != NULL)
+	{
+		operation.input = atx_decode(operation.type->input, payload->data, payload->len);
+		operation.access = operation.type->access(operation.input);
+	}
+	return operation;
+}
+
+/*
+ * What an operation needs of its service; none if it is not one.
+ */
+AtxAccess
+atx_payload_access(int64 service_id, const AtxPayload *payload)
+{
+	return decode(service_id, payload).access;
+}
+
+static AtxFingerprint
+fingerprint_of(int64 service_id, const AtxPayload *payload)
+{
+	StringInfoData request;
+	AtxFingerprint fingerprint;
+
+	initStringInfo(&request);
+	atx_fingerprint_add(&request, &service_id, sizeof(service_id));
+	atx_fingerprint_add(&request, &payload->operation_id, sizeof(payload->operation_id));
+	atx_fingerprint_add(&request, payload->data, payload->len);
+	fingerprint = atx_fingerprint(&request);
+	pfree(request.data);
+	return fingerprint;
+}
+
+static AtxAnswer
+not_open(const AtxAddress *address, bool deleted)
+{
+	AtxAnswer	answer;
+
+	if (deleted)
+		return atx_answer(ATX_SERVICE_DELETED,
+						  psprintf("service " INT64_FORMAT " was deleted", address->service_id));
+	answer = atx_answer(ATX_SERVICE_NOT_OPEN,
+						psprintf("service " INT64_FORMAT " is not open in session " INT64_FORMAT,
+								 address->service_id, address->session_id));
+	answer.hint = pstrdup("Open it with atomix.create_service().");
+	return answer;
+}
+
+static void
+replay(const AtxCommand *command, AtxResult *result)
+{
+	result->reply.status = command->status;
+	result->reply.message = command->message;
+	result->reply.output = command->output;
+	result->state = command->state;
+	result->index = command->index;
+	result->replayed = true;
+}
+
+/* Run an operation on a service that is locked for it. */
+static void
+run(AtxCall *call, const Operation *operation, AtxReply *reply)
+{
+	memset(reply, 0, sizeof(*reply));
+	if (operation->access == ATX_ACCESS_NONE)
+		atx_reply_refused(reply, ATX_STATUS_NOT_SUPPORTED,
+						  psprintf("a %s does not support this operation", operation->type->name));
+	else
+		operation->type->apply(call, operation->input, reply);
+}
+
+/* The index of the answer: that of the change, or the newest there is. */
+static int64
+answer_index(AtxCall *call)
+{
+	return call->changed ? atx_call_index(call) : atx_index_newest();
+}
+
+static AtxCall
+call_of(const AtxNumbered *numbered)
+{
+	AtxCall		call = {
+		.service = numbered->admission.service,
+		.authority = numbered->authority,
+		.moment = atx_moment(numbered->authority),
+		.session_id = numbered->session_id,
+		.sequence_num = numbered->sequence_num
+	};
+
+	return call;
+}
+
+/* The answer that a face may want recorded as the command's outcome. */
+static AtxAnswer
+refuse(const AtxNumbered *numbered, const AtxAddress *address, AtxAnswer answer,
+	   AtxResult *result)
+{
+	if (!address->record_refusals)
+		return answer;
+	atx_reply_refused(&result->reply, atx_status_of(answer.outcome), answer.message);
+	result->state = ATX_COMMAND_COMPLETE;
+	result->index = atx_index_newest();
+	result->replayed = false;
+	atx_numbered_record(numbered, &result->reply, result->index);
+	return ATX_ANSWER_DONE;
+}
+
+/*
+ * Execute a command, or tell again what came of it.
+ */
+AtxAnswer
+atx_command(AtxScope *scope, const AtxAddress *address, const AtxPayload *payload,
+			AtxResult *result)
+{
+	AtxNumbered numbered = {
+		.session_id = address->session_id,
+		.sequence_num = address->sequence_num,
+		.service_id = address->service_id,
+		.operation = ATX_OPERATION_SERVICE,
+		.fingerprint = fingerprint_of(address->service_id, payload)
+	};
+	Operation	operation = decode(address->service_id, payload);
+	AtxAnswer	answer = atx_numbered_begin(scope, &numbered, operation.access);
+	AtxCall		call;
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (numbered.replay)
+	{
+		replay(&numbered.admission.command, result);
+		return answer;
+	}
+	if (!numbered.admission.attached || operation.type == NULL)
+	{
+		atx_unlock_service(address->service_id, operation.access);
+		return refuse(&numbered, address,
+					  not_open(address, numbered.admission.deleted), result);
+	}
+
+	if (operation.access == ATX_ACCESS_EXCLUSIVE)
+		atx_service_require_unchanged(address->service_id);
+	call = call_of(&numbered);
+	run(&call, &operation, &result->reply);
+	atx_save_service(&call);
+	result->state = ATX_COMMAND_COMPLETE;
+	result->index = answer_index(&call);
+	result->replayed = false;
+	atx_numbered_record(&numbered, &result->reply, result->index);
+	return answer;
+}
+
+/* A batch of commands on its way through one service. */
+typedef struct Batch
+{
+	AtxNumbered numbered;		/* of the member at hand */
+	const AtxPayload *payloads;
+	Operation  *operations;
+	AtxCommand *known;			/* numbers that were executed before */
+	int			nknown;
+	int			next_known;
+	AtxCommand *executed;
+	int			nexecuted;
+} Batch;
+
+static AtxAccess
+decode_all(Batch * batch, int64 service_id, int count)
+{
+	AtxAccess	access = ATX_ACCESS_NONE;
+
+	batch->operations = palloc(sizeof(Operation) * count);
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		batch->operations[i] = decode(service_id, &batch->payloads[i]);
+		access = Max(access, batch->operations[i].access);
+	}
+	return access;
+}
+
+/* What is known of the member's number, or NULL. */
+static const AtxCommand *
+known_member(Batch * batch)
+{
+	while (batch->next_known < batch->nknown &&
+		   batch->known[batch->next_known].sequence_num < batch->numbered.sequence_num)
+		batch->next_known++;
+	if (batch->next_known < batch->nknown &&
+		batch->known[batch->next_known].sequence_num == batch->numbered.sequence_num)
+		return &batch->known[batch->next_known];
+	return NULL;
+}
+
+static AtxAnswer
+check_member(Batch * batch, const AtxCommand *known)
+{
+	AtxNumbered *numbered = &batch->numbered;
+
+	if (numbered->sequence_num == 0)
+		return ATX_ANSWER_DONE;
+	if (known != NULL)
+		return atx_numbered_check(numbered, known);
+	return atx_numbered_check_new(numbered);
+}
+
+static AtxAnswer
+run_member(Batch * batch, AtxCall *call, int i, AtxResult *result)
+{
+	AtxNumbered *numbered = &batch->numbered;
+	const AtxCommand *known = known_member(batch);
+	AtxAnswer	answer;
+
+	numbered->fingerprint = fingerprint_of(numbered->service_id, &batch->payloads[i]);
+	answer = check_member(batch, known);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (known != NULL)
+	{
+		replay(known, result);
+		return answer;
+	}
+	call->index = 0;
+	call->changed = false;
+	call->sequence_num = numbered->sequence_num;
+	run(call, &batch->operations[i], &result->reply);
+	result->state = ATX_COMMAND_COMPLETE;
+	result->index = answer_index(call);
+	result->replayed = false;
+	atx_numbered_describe(numbered, &result->reply, result->index,
+						  &batch->executed[batch->nexecuted++]);
+	return answer;
+}
+
+static AtxAnswer
+run_all(Batch * batch, int count, AtxResult *results)
+{
+	AtxCall		call = call_of(&batch->numbered);
+	int			step = batch->numbered.sequence_num == 0 ? 0 : 1;
+
+	batch->executed = palloc(sizeof(AtxCommand) * count);
+	for (int i = 0; i < count; i++)
+	{
+		AtxAnswer	answer;
+
+		CHECK_FOR_INTERRUPTS();
+		answer = run_member(batch, &call, i, &results[i]);
+		if (answer.outcome != ATX_DONE)
+			return answer;
+		batch->numbered.sequence_num += step;
+	}
+	atx_save_service(&call);
+	if (step > 0 && batch->nexecuted > 0)
+	{
+		atx_command_insert_many(batch->executed, batch->nexecuted);
+		atx_numbers_applied(batch->numbered.session_id);
+	}
+	return ATX_ANSWER_DONE;
+}
+
+/*
+ * Execute commands on one service in one go, with numbers in a row from that
+ * of the address.  A member that is refused does not stop the others; a
+ * number that cannot be used stops all.
+ */
+AtxAnswer
+atx_commands(AtxScope *scope, const AtxAddress *address, const AtxPayload *payloads,
+			 int count, AtxResult *results)
+{
+	Batch		batch = {
+		.numbered = {
+			.session_id = address->session_id,
+			.sequence_num = address->sequence_num,
+			.service_id = address->service_id,
+			.operation = ATX_OPERATION_SERVICE,
+		},
+		.payloads = payloads
+	};
+	AtxAccess	access = decode_all(&batch, address->service_id, count);
+	AtxAnswer	answer = atx_numbered_begin_many(scope, &batch.numbered, count, access);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (address->sequence_num != 0)
+		batch.nknown = atx_command_range(address->session_id, address->sequence_num,
+										 address->sequence_num + count - 1, &batch.known);
+	if ((!batch.numbered.admission.attached || batch.operations[0].type == NULL) &&
+		batch.nknown < count)
+		return not_open(address, batch.numbered.admission.deleted);
+	if (access == ATX_ACCESS_EXCLUSIVE)
+		atx_service_require_unchanged(address->service_id);
+	return run_all(&batch, count, results);
+}
+
+/*
+ * The moment at which something is read.  Where the lease clock is not known,
+ * as on a standby, nothing counts as expired.
+ */
+AtxMoment
+atx_moment_to_read(const AtxAuthority *authority)
+{
+	AtxMoment	unknown = {.epoch = -1};
+
+	return authority == NULL || RecoveryInProgress() ? unknown : atx_moment(authority);
+}
+
+/*
+ * Evaluate an operation that only reads, after the commands of the session up
+ * to the number in the address.
+ */
+AtxAnswer
+atx_query(AtxScope *scope, const AtxAddress *address, const AtxPayload *payload,
+		  AtxResult *result)
+{
+	AtxAnswer	answer = atx_await_numbers(scope, address->session_id, address->sequence_num);
+	AtxCall		call = {.session_id = address->session_id};
+	AtxAdmission admission;
+	Operation	operation;
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	operation = decode(address->service_id, payload);
+	result->state = ATX_COMMAND_COMPLETE;
+	result->index = atx_index_newest();
+	result->replayed = false;
+	if (!atx_command_admit(address->session_id, 0, address->service_id, scope->caller, &admission))
+		return atx_why_not_usable(address->session_id, scope->caller);
+	if (!admission.attached || operation.type == NULL)
+		return not_open(address, admission.deleted);
+	if (operation.access > ATX_ACCESS_READ)
+		return atx_answer(ATX_INVALID, pstrdup("a query must not change anything"));
+
+	call.service = admission.service;
+	call.authority = atx_authority_current();
+	call.moment = atx_moment_to_read(call.authority);
+	run(&call, &operation, &result->reply);
+	return answer;
+}
+
+static AtxFingerprint
+fingerprint_of_service(const char *type, const char *namespace, const char *name)
+{
+	StringInfoData request;
+
+	initStringInfo(&request);
+	atx_fingerprint_add(&request, type, strlen(type));
+	atx_fingerprint_add(&request, namespace, strlen(namespace));
+	atx_fingerprint_add(&request, name, strlen(name));
+	return atx_fingerprint(&request);
+}
+
+/* The outcome of opening or closing is the service's id. */
+static void
+reply_service_id(int64 service_id, AtxReply *reply)
+{
+	uint64		wire = pg_hton64((uint64) service_id);
+
+	reply->status = ATX_STATUS_OK;
+	reply->message = NULL;
+	reply->output = palloc(VARHDRSZ + sizeof(wire));
+	SET_VARSIZE(reply->output, VARHDRSZ + sizeof(wire));
+	memcpy(VARDATA(reply->output), &wire, sizeof(wire));
+}
+
+static int64
+service_id_of_reply(const AtxReply *reply)
+{
+	uint64		wire;
+
+	if (reply->output == NULL || VARSIZE_ANY_EXHDR(reply->output) != sizeof(wire))
+		return 0;
+	memcpy(&wire, VARDATA_ANY(reply->output), sizeof(wire));
+	return (int64) pg_ntoh64(wire);
+}
+
+/*
+ * Have a session open the service of that type and name, as a command.
+ */
+AtxAnswer
+atx_command_create(AtxScope *scope, const AtxAddress *address, const char *type,
+				   const char *namespace, const char *name, AtxResult *result,
+				   int64 *service_id)
+{
+	AtxNumbered numbered = {
+		.session_id = address->session_id,
+		.sequence_num = address->sequence_num,
+		.operation = ATX_OPERATION_CREATE,
+		.fingerprint = fingerprint_of_service(type, namespace, name)
+	};
+	AtxAnswer	answer = atx_numbered_begin(scope, &numbered, ATX_ACCESS_NONE);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (numbered.replay)
+	{
+		replay(&numbered.admission.command, result);
+		*service_id = service_id_of_reply(&result->reply);
+		return answer;
+	}
+	answer = atx_attach_service(numbered.authority, address->session_id, type,
+								namespace, name, service_id);
+	if (answer.outcome == ATX_LIMIT_REACHED)
+		return answer;
+	if (answer.outcome != ATX_DONE)
+		return refuse(&numbered, address, answer, result);
+	reply_service_id(*service_id, &result->reply);
+	result->state = ATX_COMMAND_COMPLETE;
+	result->index = atx_index_newest();
+	result->replayed = false;
+	atx_numbered_record(&numbered, &result->reply, result->index);
+	return answer;
+}
+
+/*
+ * Have a session close a service, as a command; *detached is false if it was
+ * not open, which is no error: closing may be repeated.
+ */
+AtxAnswer
+atx_command_close(AtxScope *scope, const AtxAddress *address, AtxResult *result,
+				  bool *detached)
+{
+	AtxNumbered numbered = {
+		.session_id = address->session_id,
+		.sequence_num = address->sequence_num,
+		.service_id = address->service_id,
+		.operation = ATX_OPERATION_CLOSE
+	};
+	AtxAnswer	answer;
+
+	memcpy(numbered.fingerprint.bytes, &address->service_id, sizeof(address->service_id));
+	answer = atx_numbered_begin(scope, &numbered, ATX_ACCESS_EXCLUSIVE);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (numbered.replay)
+	{
+		replay(&numbered.admission.command, result);
+		return answer;
+	}
+	answer = atx_detach_service(address->session_id, address->service_id, detached);
+	reply_service_id(address->service_id, &result->reply);
+	result->state = ATX_COMMAND_COMPLETE;
+	result->index = atx_index_newest();
+	result->replayed = false;
+	atx_numbered_record(&numbered, &result->reply, result->index);
+	return answer;
+}

@@ -1,0 +1,319 @@
+/*-------------------------------------------------------------------------
+ *
+ * exactly_once.c
+ *	  Numbered commands: executed once, answered as often as they are asked.
+ *
+ * Whoever executes number n of a session holds the lock of that number until
+ * its transaction ends, and records the outcome in the same transaction.  So
+ * a duplicate waits, and then finds either the outcome, which it replays, or
+ * nothing, because the first attempt was rolled back.
+ *
+ * Number and acknowledgement floor are read in one snapshot, under that lock:
+ * an acknowledgement that commits just now either has left the row or has
+ * raised the floor above it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+
+#include "base/clock.h"
+#include "base/doorbell.h"
+#include "base/private_lock.h"
+#include "base/settings.h"
+#include "commands/exactly_once.h"
+#include "commands/services.h"
+#include "commands/sessions.h"
+#include "tables/lease.h"
+
+static int64
+lock_id(int64 session_id, int64 sequence_num)
+{
+	return (int64) hash_combine64(hash_bytes_uint32_extended((uint32) session_id, session_id >> 32),
+								  (uint64) sequence_num * UINT64CONST(0x9E3779B97F4A7C15));
+}
+
+/*
+ * Wait until nobody else executes that number, and let nobody else until the
+ * transaction ends.  The caller holds the session's lock; where that is
+ * exclusive, nobody else can.
+ */
+void
+atx_lock_number(int64 session_id, int64 sequence_num)
+{
+	if (!atx_locked_exclusive(ATX_LOCK_SESSION, session_id))
+		atx_lock_exclusive(ATX_LOCK_COMMAND, lock_id(session_id, sequence_num));
+}
+
+/*
+ * Is another transaction executing that number just now?
+ */
+bool
+atx_number_is_busy(int64 session_id, int64 sequence_num)
+{
+	int64		id = lock_id(session_id, sequence_num);
+
+	if (!atx_try_lock_shared_briefly(ATX_LOCK_COMMAND, id))
+		return true;
+	atx_unlock_shared(ATX_LOCK_COMMAND, id);
+	return false;
+}
+
+static AtxAnswer
+acknowledged(const AtxNumbered *numbered)
+{
+	AtxAnswer	answer = atx_answer(ATX_NUMBER_ACKNOWLEDGED,
+									psprintf("command " INT64_FORMAT " of session " INT64_FORMAT " has been acknowledged",
+											 numbered->sequence_num, numbered->session_id));
+
+	answer.detail = pstrdup("It is not executed again, and its outcome is no longer kept.");
+	return answer;
+}
+
+/*
+ * Can the number, of which that is known, be answered by what is known?
+ */
+AtxAnswer
+atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known)
+{
+	AtxAnswer	answer;
+
+	if (known->state == ATX_COMMAND_ACKNOWLEDGED)
+		return acknowledged(numbered);
+	if (known->operation == numbered->operation &&
+		memcmp(&known->fingerprint, &numbered->fingerprint, sizeof(AtxFingerprint)) == 0)
+		return ATX_ANSWER_DONE;
+	answer = atx_answer(ATX_NUMBER_REUSED,
+						psprintf("number " INT64_FORMAT " of session " INT64_FORMAT " belongs to another command",
+								 numbered->sequence_num, numbered->session_id));
+	answer.hint = pstrdup("A retry must repeat the command exactly; a new command needs a new number.");
+	return answer;
+}
+
+/*
+ * May the session have one more number outstanding, given its floor?  It must
+ * not pile up outcomes that it never acknowledges.
+ */
+AtxAnswer
+atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor)
+{
+	AtxAnswer	answer;
+
+	/* Few numbers above the floor need not be counted. */
+	if (numbered->sequence_num - ack_floor <= ATX_MAX_OUTSTANDING ||
+		atx_command_remembered(numbered->session_id, ATX_MAX_OUTSTANDING) < ATX_MAX_OUTSTANDING)
+		return ATX_ANSWER_DONE;
+	answer = atx_answer(ATX_LIMIT_REACHED,
+						psprintf("session " INT64_FORMAT " has too many commands that are not acknowledged",
+								 numbered->session_id));
+	answer.detail = psprintf("The limit is %d.", ATX_MAX_OUTSTANDING);
+	answer.hint = pstrdup("Acknowledge first, by a keep-alive or by atomix.ack().");
+	return answer;
+}
+
+/*
+ * May a number of which nothing is known be executed?
+ */
+AtxAnswer
+atx_numbered_check_new(const AtxNumbered *numbered)
+{
+	if (numbered->sequence_num <= numbered->admission.ack_floor)
+		return acknowledged(numbered);
+	return atx_numbered_limit(numbered, numbered->admission.ack_floor);
+}
+
+static AtxAnswer
+check_number(AtxNumbered *numbered)
+{
+	AtxAdmission *admission = &numbered->admission;
+
+	numbered->replay = false;
+	if (numbered->sequence_num == 0)
+		return ATX_ANSWER_DONE;
+	if (admission->known)
+	{
+		numbered->replay = true;
+		return atx_numbered_check(numbered, &admission->command);
+	}
+	return atx_numbered_check_new(numbered);
+}
+
+static AtxAnswer
+admit(AtxScope *scope, AtxNumbered *numbered)
+{
+	if (!atx_command_admit(numbered->session_id, numbered->sequence_num,
+						   numbered->service_id, scope->caller, &numbered->admission))
+		return atx_why_not_usable(numbered->session_id, scope->caller);
+	return check_number(numbered);
+}
+
+/*
+ * Begin a command: lock and renew its session, lock its number and service,
+ * and see whether it was executed before.  Unless numbered->replay is true
+ * then, the caller executes it and records the outcome.
+ */
+AtxAnswer
+atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered, AtxAccess access)
+{
+	AtxAnswer	answer = atx_use_session(scope, numbered->session_id, false,
+										 &numbered->authority);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (numbered->sequence_num != 0)
+		atx_lock_number(numbered->session_id, numbered->sequence_num);
+	if (numbered->service_id != 0)
+		atx_lock_service(numbered->service_id, access);
+	return admit(scope, numbered);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Lock several numbers in one order, so that two batches with common numbers
+ * do not deadlock.
+ */
+void
+atx_lock_numbers(const AtxNumberName *numbers, int count)
+{
+	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
+	int			n = 0;
+
+	for (int i = 0; i < count; i++)
+		if (!atx_locked_exclusive(ATX_LOCK_SESSION, numbers[i].session_id))
+			ids[n++] = lock_id(numbers[i].session_id, numbers[i].sequence_num);
+	qsort(ids, n, sizeof(int64), compare_ids);
+	for (int i = 0; i < n; i++)
+		atx_lock_exclusive(ATX_LOCK_COMMAND, ids[i]);
+}
+
+static void
+lock_row_of_numbers(const AtxNumbered *numbered, int count)
+{
+	AtxNumberName *numbers = palloc(sizeof(AtxNumberName) * count);
+
+	for (int i = 0; i < count; i++)
+	{
+		numbers[i].session_id = numbered->session_id;
+		numbers[i].sequence_num = numbered->sequence_num + i;
+	}
+	atx_lock_numbers(numbers, count);
+}
+
+/*
+ * The same for count commands with numbers in a row, of which *numbered is the
+ * first; it is checked, the others are not yet.
+ */
+AtxAnswer
+atx_numbered_begin_many(AtxScope *scope, AtxNumbered *numbered, int count,
+						AtxAccess access)
+{
+	bool		alone = numbered->sequence_num != 0 && count > ATX_MAX_NUMBER_LOCKS;
+	AtxAnswer	answer = atx_use_session(scope, numbered->session_id, alone,
+										 &numbered->authority);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (numbered->sequence_num != 0)
+		lock_row_of_numbers(numbered, count);
+	atx_lock_service(numbered->service_id, access);
+	return admit(scope, numbered);
+}
+
+/*
+ * What is to be remembered of a command that was executed.
+ */
+void
+atx_numbered_describe(const AtxNumbered *numbered, const AtxReply *reply,
+					  int64 index, AtxCommand *command)
+{
+	command->session_id = numbered->session_id;
+	command->sequence_num = numbered->sequence_num;
+	command->service_id = numbered->service_id;
+	command->index = index;
+	command->at = atx_wall_now();
+	command->status = reply->status;
+	command->state = ATX_COMMAND_COMPLETE;
+	command->operation = numbered->operation;
+	command->fingerprint = numbered->fingerprint;
+	command->message = reply->message;
+	command->output = reply->output;
+}
+
+/*
+ * Have those look again who wait for commands of the session, once the
+ * transaction has committed.
+ */
+void
+atx_numbers_applied(int64 session_id)
+{
+	/* Session ids are positive: that leaves a channel of our own. */
+	atx_doorbell_wake(-session_id);
+}
+
+/*
+ * Remember the outcome of a command, if it is numbered.
+ */
+void
+atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply, int64 index)
+{
+	AtxCommand	command;
+
+	if (numbered->sequence_num == 0)
+		return;
+	atx_numbered_describe(numbered, reply, index, &command);
+	atx_command_insert(&command);
+	atx_numbers_applied(numbered->session_id);
+}
+
+/* Are all numbers up to last executed, or acknowledged? */
+static AtxAnswer
+look_at_numbers(AtxScope *scope, int64 session_id, int64 last, bool *applied)
+{
+	AtxAdmission admission;
+	int64		missing;
+
+	if (!atx_command_admit(session_id, 0, 0, scope->caller, &admission))
+		return atx_why_not_usable(session_id, scope->caller);
+	missing = Max(0, last - admission.ack_floor);
+	*applied = missing == 0 ||
+		(missing <= ATX_MAX_OUTSTANDING &&
+		 atx_command_count(session_id, admission.ack_floor, last, missing) == missing);
+	return ATX_ANSWER_DONE;
+}
+
+/*
+ * Wait, at most atomix.query_wait, until all commands of the session up to a
+ * number have been executed: else unavailable.
+ */
+AtxAnswer
+atx_await_numbers(AtxScope *scope, int64 session_id, int64 last)
+{
+	AtxTick		until = atx_now() + atx_query_wait * ATX_TICKS_PER_MS;
+
+	for (;;)
+	{
+		uint64		position = atx_doorbell_position(-session_id);
+		bool		applied = false;
+		AtxAnswer	answer = look_at_numbers(scope, session_id, last, &applied);
+		AtxTick		now = atx_now();
+
+		if (answer.outcome != ATX_DONE || applied)
+			return answer;
+		if (now >= until)
+			break;
+		(void) atx_doorbell_wait(-session_id, &position, Min(until, now + ATX_POLL_INTERVAL));
+	}
+	return atx_answer(ATX_UNAVAILABLE,
+					  psprintf("commands up to " INT64_FORMAT " of session " INT64_FORMAT " have not been executed",
+							   last, session_id));
+}

@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * service_type.h
+ *	  Types of services: one file and one line of the table for each.
+ *
+ * A type is a state machine over the tables.  Its callbacks run in the
+ * caller's transaction, in an open scope (base/spi.h), with the service's
+ * lock held as the operation asked for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_SERVICE_TYPE_H
+#define ATX_SERVICE_TYPE_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/status.h"
+#include "tables/authority.h"
+#include "tables/service.h"
+
+/* What an operation needs of its service, in ascending order. */
+typedef enum AtxAccess
+{
+	ATX_ACCESS_NONE,			/* it is no operation of the type */
+	ATX_ACCESS_READ,			/* changes nothing: a query */
+	ATX_ACCESS_SHARED,			/* beside others of its kind */
+	ATX_ACCESS_EXCLUSIVE
+} AtxAccess;
+
+/* An operation on its way through a service. */
+typedef struct AtxCall
+{
+	AtxService	service;
+	const AtxAuthority *authority;
+	AtxMoment	moment;
+	int64		session_id;		/* 0: none */
+	int64		sequence_num;	/* 0: none */
+	int64		index;			/* of the change; 0 while none was drawn */
+	bool		changed;		/* by this operation */
+	bool		dirty;			/* the service's own row is to be saved */
+} AtxCall;
+
+/* What came of it, in the protocol's terms. */
+typedef struct AtxReply
+{
+	AtxStatus	status;
+	char	   *message;		/* NULL: none */
+	bytea	   *output;			/* NULL: none */
+} AtxReply;
+
+typedef struct AtxServiceType
+{
+	const char *name;
+	const ProtobufCMessageDescriptor *input;	/* of its operations */
+
+	AtxAccess	(*access) (const ProtobufCMessage *input);
+	void		(*apply) (AtxCall *call, const ProtobufCMessage *input, AtxReply *reply);
+} AtxServiceType;
+
+extern const AtxServiceType atx_counter_type;
+extern const AtxServiceType atx_map_type;
+
+extern const AtxServiceType *atx_service_type_find(const char *name);
+extern const AtxServiceType *atx_service_type_get(const char *name);
+extern AtxAnswer atx_service_type_unknown(const char *name);
+
+extern int64 atx_call_index(AtxCall *call);
+extern void atx_reply_refused(AtxReply *reply, AtxStatus status, char *message);
+extern void atx_reply_message(AtxReply *reply, const ProtobufCMessage *output);
+
+#endif							/* ATX_SERVICE_TYPE_H */

@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * service.c
+ *	  Table service: named state, of a type, in a partition.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "base/spi.h"
+#include "tables/service.h"
+
+#define COLUMNS \
+	"s.service_id, s.partition_id, s.value, s.revision, s.type"
+
+static AtxStatement find = {
+	"SELECT " COLUMNS " FROM atomix.service s"
+	" WHERE s.name = $3 AND s.namespace = $2 AND s.partition_id = $1",
+	3, {INT4OID, TEXTOID, TEXTOID}
+};
+
+static AtxStatement load = {
+	"SELECT " COLUMNS " FROM atomix.service s WHERE s.service_id = $1",
+	1, {INT8OID}
+};
+
+static AtxStatement insert = {
+	"INSERT INTO atomix.service (service_id, partition_id, type, namespace, name)"
+	" VALUES ($1, $2, $3, $4, $5)"
+	" ON CONFLICT (name, namespace, partition_id) DO NOTHING",
+	5, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID}
+};
+
+static AtxStatement save = {
+	"UPDATE atomix.service SET value = $2, revision = $3 WHERE service_id = $1",
+	3, {INT8OID, INT8OID, INT8OID}
+};
+
+static AtxStatement delete = {
+	"DELETE FROM atomix.service WHERE service_id = $1",
+	1, {INT8OID}
+};
+
+static AtxStatement versions = {
+	"SELECT pg_catalog.count(*),"
+	" COALESCE(pg_catalog.sum(s.xmin::pg_catalog.text::pg_catalog.int8), 0)::pg_catalog.int8"
+	" FROM atomix.service s WHERE s.service_id = $1",
+	1, {INT8OID}
+};
+
+static bool
+read_one(uint64 found, AtxService *service)
+{
+	if (found == 0)
+		return false;
+	service->service_id = atx_result_int64(0, 1);
+	service->partition_id = atx_result_int32(0, 2);
+	service->value = atx_result_int64(0, 3);
+	service->revision = atx_result_int64(0, 4);
+	service->type = atx_result_text(0, 5);
+	return true;
+}
+
+/*
+ * The service of that name; false if there is none.  What it tells of the
+ * state is worth something only under the service's lock.
+ */
+bool
+atx_service_find(int32 partition_id, const char *namespace, const char *name,
+				 AtxService *service)
+{
+	Datum		values[] = {
+		Int32GetDatum(partition_id),
+		CStringGetTextDatum(namespace),
+		CStringGetTextDatum(name)
+	};
+
+	return read_one(atx_execute(&find, values, NULL), service);
+}
+
+/*
+ * The service with that id, as it is now; false if there is none (any more).
+ */
+bool
+atx_service_load(int64 service_id, AtxService *service)
+{
+	Datum		values[] = {Int64GetDatum(service_id)};
+
+	return read_one(atx_execute(&load, values, NULL), service);
+}
+
+/*
+ * Insert a service with the state its type begins with.  False if the name
+ * was taken, perhaps by a transaction it had to wait for.
+ */
+bool
+atx_service_insert(const AtxService *service, const char *namespace,
+				   const char *name)
+{
+	Datum		values[] = {
+		Int64GetDatum(service->service_id),
+		Int32GetDatum(service->partition_id),
+		CStringGetTextDatum(service->type),
+		CStringGetTextDatum(namespace),
+		CStringGetTextDatum(name)
+	};
+
+	return atx_execute(&insert, values, NULL) > 0;
+}
+
+/*
+ * Write the state back; the caller holds the service's lock exclusive.
+ */
+void
+atx_service_save(const AtxService *service)
+{
+	Datum		values[] = {
+		Int64GetDatum(service->service_id),
+		Int64GetDatum(service->value),
+		Int64GetDatum(service->revision)
+	};
+
+	(void) atx_execute(&save, values, NULL);
+}
+
+/*
+ * Delete the service's own row; the caller holds its lock exclusive.
+ */
+void
+atx_service_delete(int64 service_id)
+{
+	Datum		values[] = {Int64GetDatum(service_id)};
+
+	(void) atx_execute(&delete, values, NULL);
+}
+
+/*
+ * ERROR 40001 at REPEATABLE READ and above if others have changed the
+ * service since the transaction's snapshot.
+ */
+void
+atx_service_require_unchanged(int64 service_id)
+{
+	Datum		values[] = {Int64GetDatum(service_id)};
+
+	atx_require_unchanged(&versions, values, NULL);
+}
