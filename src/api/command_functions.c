@@ -53,7 +53,7 @@ address_arguments(FunctionCallInfo fcinfo, const char *number_name)
 }
 
 static Datum
-status_datum(const AtxResult *result)
+status_datum(const AtxResult * result)
 {
 	return CStringGetTextDatum(result->state == ATX_COMMAND_RUNNING ? "RUNNING" :
 							   atx_status_name(result->reply.status));
@@ -129,7 +129,7 @@ payloads_argument(FunctionCallInfo fcinfo, int n, int *count)
 }
 
 static void
-put_member(ReturnSetInfo *rsinfo, int64 sequence_num, const AtxResult *result)
+put_member(ReturnSetInfo *rsinfo, int64 sequence_num, const AtxResult * result)
 {
 	Datum		values[4];
 	bool		nulls[4] = {false};
@@ -273,7 +273,7 @@ atomix_ack(PG_FUNCTION_ARGS)
 	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
 	int64		sequence_num = required_number(fcinfo, 1);
 	int64		output_num = PG_ARGISNULL(2) ? ATX_ALL_OUTPUTS :
-		atx_number_argument(fcinfo, 2, "output_num");
+	atx_number_argument(fcinfo, 2, "output_num");
 	AtxScope	scope;
 
 	atx_require_writable("atomix.ack()");

@@ -19,8 +19,9 @@ extern int	atx_tombstone_retention;	/* seconds an ended session is known */
 extern int	atx_outcome_retention;	/* seconds outcomes outlive their session */
 extern int	atx_hint_interval;	/* least time between two rounds of hints */
 extern int	atx_max_wait;		/* longest a call waits for others */
-extern int	atx_max_hold;	/* longest anyone waits for one transaction's locks */
-extern int	atx_query_wait; /* longest a query waits for commands */
+extern int	atx_max_hold;		/* longest anyone waits for one transaction's
+								 * locks */
+extern int	atx_query_wait;		/* longest a query waits for commands */
 extern int	atx_max_message_size;	/* bytes of one protocol message */
 extern int	atx_worker_limit;	/* databases served by a worker */
 extern int	atx_shared_sessions;	/* sessions renewed in shared memory */

@@ -245,6 +245,19 @@ atx_slot_nudge_worker(AtxSlot *slot)
 }
 
 /*
+ * Keep the latest trouble of a database for the view, where there is one.
+ */
+void
+atx_slot_report(AtxSlot *slot, const char *message)
+{
+	if (slot == NULL)
+		return;
+	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
+	strlcpy(slot->last_error, message, sizeof(slot->last_error));
+	LWLockRelease(atx_shared->lock);
+}
+
+/*
  * Tell the launcher that slots, holds or pg_database changed.
  */
 void

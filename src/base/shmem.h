@@ -92,6 +92,7 @@ extern AtxSlot *atx_slot_find(Oid database);
 extern AtxSlot *atx_slot_obtain(Oid database);
 extern void atx_slot_wake_worker(AtxSlot *slot);
 extern void atx_slot_nudge_worker(AtxSlot *slot);
+extern void atx_slot_report(AtxSlot *slot, const char *message);
 extern void atx_launcher_wake(void);
 
 #endif							/* ATX_SHMEM_H */

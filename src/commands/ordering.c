@@ -24,7 +24,7 @@ typedef struct Member
 	int64		sequence_num;
 	int64		service_id;
 	AtxAccess	access;
-} Member;
+}			Member;
 
 struct AtxLockPlan
 {
@@ -48,7 +48,7 @@ atx_lock_plan_create(int members)
  * Add a member; payload is NULL if it is no operation of a service.
  */
 void
-atx_lock_plan_add(AtxLockPlan *plan, const AtxAddress *address, const AtxPayload *payload)
+atx_lock_plan_add(AtxLockPlan * plan, const AtxAddress * address, const AtxPayload * payload)
 {
 	Member	   *member = &plan->members[plan->count++];
 
@@ -62,8 +62,8 @@ atx_lock_plan_add(AtxLockPlan *plan, const AtxAddress *address, const AtxPayload
 static int
 by_session(const void *a, const void *b)
 {
-	const Member *x = a;
-	const Member *y = b;
+	const		Member *x = a;
+	const		Member *y = b;
 
 	if (x->session_id != y->session_id)
 		return x->session_id < y->session_id ? -1 : 1;
@@ -74,8 +74,8 @@ by_session(const void *a, const void *b)
 static int
 by_service(const void *a, const void *b)
 {
-	const Member *x = a;
-	const Member *y = b;
+	const		Member *x = a;
+	const		Member *y = b;
 
 	if (x->service_id != y->service_id)
 		return x->service_id < y->service_id ? -1 : 1;
@@ -87,7 +87,7 @@ by_service(const void *a, const void *b)
  * they name is none of a session's business that cannot be used.
  */
 static int
-lock_session(AtxScope *scope, AtxLockPlan *plan, int n)
+lock_session(AtxScope *scope, AtxLockPlan * plan, int n)
 {
 	int64		session_id = plan->members[n].session_id;
 	const AtxAuthority *authority;
@@ -107,7 +107,7 @@ lock_session(AtxScope *scope, AtxLockPlan *plan, int n)
 }
 
 static void
-lock_numbers(const AtxLockPlan *plan)
+lock_numbers(const AtxLockPlan * plan)
 {
 	AtxNumberName *numbers = palloc(sizeof(AtxNumberName) * Max(plan->count, 1));
 	int			count = 0;
@@ -126,7 +126,7 @@ lock_numbers(const AtxLockPlan *plan)
  * Take all locks of the plan.
  */
 void
-atx_lock_plan_take(AtxScope *scope, AtxLockPlan *plan)
+atx_lock_plan_take(AtxScope *scope, AtxLockPlan * plan)
 {
 	int64		latest = 0;
 

@@ -39,7 +39,7 @@ atx_once(AtxScope *scope, int64 session_id, int64 sequence_num,
 		.operation = ATX_OPERATION_ONCE,
 		.fingerprint = fingerprint_of(request)
 	};
-	AtxReply	reply = {.status = ATX_STATUS_OK, .output = (bytea *) request};
+	AtxReply	reply = {.status = ATX_STATUS_OK,.output = (bytea *) request};
 	AtxAnswer	answer = atx_numbered_begin(scope, &numbered, ATX_ACCESS_NONE);
 
 	*first = answer.outcome == ATX_DONE && !numbered.replay;
@@ -55,7 +55,7 @@ atx_once(AtxScope *scope, int64 session_id, int64 sequence_num,
  */
 AtxAnswer
 atx_outcome(AtxScope *scope, int64 session_id, int64 sequence_num,
-			AtxOutcomeReport *report)
+			AtxOutcomeReport * report)
 {
 	Oid			owner;
 	AtxOutcome	outcome = atx_session_outcome(session_id, &owner);

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 
 #include "atomix.h"
@@ -74,7 +75,7 @@ atx_unlock_service(int64 service_id, AtxAccess access)
 }
 
 static AtxAnswer
-check_type(const AtxService *service, const char *type, const char *namespace,
+check_type(const AtxService * service, const char *type, const char *namespace,
 		   const char *name)
 {
 	AtxAnswer	answer;
@@ -91,12 +92,30 @@ check_type(const AtxService *service, const char *type, const char *namespace,
 }
 
 /*
+ * Let nobody else create a service of that name until the transaction ends.
+ * Without it others would wait for our row, where nobody could see why.
+ */
+static void
+lock_name(const char *namespace, const char *name)
+{
+	uint64		first = hash_bytes_extended((const unsigned char *) namespace,
+											strlen(namespace), ATX_DEFAULT_PARTITION);
+
+	atx_lock_exclusive(ATX_LOCK_NAME,
+					   (int64) hash_bytes_extended((const unsigned char *) name,
+												   strlen(name), first));
+}
+
+/*
  * Find a service, or create it; it is not locked.
  */
 static void
 find_or_insert(const AtxAuthority *authority, const char *type,
-			   const char *namespace, const char *name, AtxService *service)
+			   const char *namespace, const char *name, AtxService * service)
 {
+	if (atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
+		return;
+	lock_name(namespace, name);
 	while (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -114,7 +133,7 @@ find_or_insert(const AtxAuthority *authority, const char *type,
  * if there is none.
  */
 AtxAnswer
-atx_use_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
+atx_use_service(AtxCall * call, const AtxServiceType * type, const char *namespace,
 				const char *name, AtxAccess access)
 {
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
@@ -141,7 +160,7 @@ atx_use_service(AtxCall *call, const AtxServiceType *type, const char *namespace
  * none.
  */
 AtxAnswer
-atx_find_service(AtxCall *call, const AtxServiceType *type,
+atx_find_service(AtxCall * call, const AtxServiceType * type,
 				 const char *namespace, const char *name, bool *found)
 {
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
@@ -157,7 +176,7 @@ atx_find_service(AtxCall *call, const AtxServiceType *type,
  * Write back what an operation has changed of the service's own row.
  */
 void
-atx_save_service(AtxCall *call)
+atx_save_service(AtxCall * call)
 {
 	if (!call->dirty)
 		return;
@@ -190,7 +209,7 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 				   const char *type, const char *namespace, const char *name,
 				   int64 *service_id)
 {
-	const AtxServiceType *known = atx_service_type_find(type);
+	const		AtxServiceType *known = atx_service_type_find(type);
 	AtxCall		call = {.authority = authority};
 	AtxAnswer	answer;
 

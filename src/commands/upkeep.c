@@ -13,9 +13,13 @@
 
 #include "base/private_lock.h"
 #include "base/shmem.h"
+#include "commands/holding.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
 #include "commands/upkeep.h"
+#include "tables/entry.h"
+
+#define MAX_ENTRIES		100000
 
 static int64
 end_due_sessions(const AtxAuthority *authority)
@@ -45,6 +49,17 @@ forget_old_sessions(const AtxAuthority *authority)
 		;
 }
 
+/* At most so many, in one transaction: the next call goes on. */
+static void
+remove_expired_entries(const AtxAuthority *authority)
+{
+	AtxMoment	moment = atx_moment(authority);
+	AtxTick		next;
+
+	if (atx_entry_next_expiry(&moment, &next) && next <= moment.now)
+		(void) atx_entry_expire(&moment, MAX_ENTRIES);
+}
+
 /*
  * Take over if that is due, end sessions, tell of changes, forget tombstones;
  * returns how many sessions were ended.  Needs an open scope, in a
@@ -66,6 +81,8 @@ atx_upkeep(void)
 	while (atx_number_step())
 		;
 	atx_hint_step();
+	remove_expired_entries(authority);
+	atx_holding_step(authority);
 	forget_old_sessions(authority);
 
 	/* Beats promise that the next one will come, so only a worker beats. */

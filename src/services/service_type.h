@@ -25,7 +25,7 @@ typedef enum AtxAccess
 	ATX_ACCESS_READ,			/* changes nothing: a query */
 	ATX_ACCESS_SHARED,			/* beside others of its kind */
 	ATX_ACCESS_EXCLUSIVE
-} AtxAccess;
+}			AtxAccess;
 
 /* An operation on its way through a service. */
 typedef struct AtxCall
@@ -38,7 +38,7 @@ typedef struct AtxCall
 	int64		index;			/* of the change; 0 while none was drawn */
 	bool		changed;		/* by this operation */
 	bool		dirty;			/* the service's own row is to be saved */
-} AtxCall;
+}			AtxCall;
 
 /* What came of it, in the protocol's terms. */
 typedef struct AtxReply
@@ -46,16 +46,16 @@ typedef struct AtxReply
 	AtxStatus	status;
 	char	   *message;		/* NULL: none */
 	bytea	   *output;			/* NULL: none */
-} AtxReply;
+}			AtxReply;
 
 typedef struct AtxServiceType
 {
 	const char *name;
 	const ProtobufCMessageDescriptor *input;	/* of its operations */
 
-	AtxAccess	(*access) (const ProtobufCMessage *input);
-	void		(*apply) (AtxCall *call, const ProtobufCMessage *input, AtxReply *reply);
-} AtxServiceType;
+				AtxAccess(*access) (const ProtobufCMessage *input);
+	void		(*apply) (AtxCall * call, const ProtobufCMessage *input, AtxReply * reply);
+}			AtxServiceType;
 
 extern const AtxServiceType atx_counter_type;
 extern const AtxServiceType atx_map_type;
@@ -64,8 +64,8 @@ extern const AtxServiceType *atx_service_type_find(const char *name);
 extern const AtxServiceType *atx_service_type_get(const char *name);
 extern AtxAnswer atx_service_type_unknown(const char *name);
 
-extern int64 atx_call_index(AtxCall *call);
-extern void atx_reply_refused(AtxReply *reply, AtxStatus status, char *message);
-extern void atx_reply_message(AtxReply *reply, const ProtobufCMessage *output);
+extern int64 atx_call_index(AtxCall * call);
+extern void atx_reply_refused(AtxReply * reply, AtxStatus status, char *message);
+extern void atx_reply_message(AtxReply * reply, const ProtobufCMessage *output);
 
 #endif							/* ATX_SERVICE_TYPE_H */

@@ -142,7 +142,7 @@ lookup_name(const char *const *names, int count, char *name)
 }
 
 static void
-read_fingerprint(uint64 row, int column, AtxFingerprint *fingerprint)
+read_fingerprint(uint64 row, int column, AtxFingerprint * fingerprint)
 {
 	bytea	   *bytes = atx_result_bytes(row, column);
 
@@ -153,7 +153,7 @@ read_fingerprint(uint64 row, int column, AtxFingerprint *fingerprint)
 
 /* Read COMMAND_COLUMNS, which are the first ones of a result. */
 static void
-read_command(uint64 row, int64 session_id, AtxCommand *command)
+read_command(uint64 row, int64 session_id, AtxCommand * command)
 {
 	command->session_id = session_id;
 	command->sequence_num = atx_result_int64(row, 1);
@@ -171,7 +171,7 @@ read_command(uint64 row, int64 session_id, AtxCommand *command)
 }
 
 static void
-read_service(AtxAdmission *admission)
+read_service(AtxAdmission * admission)
 {
 	const int	at = N_COMMAND_COLUMNS + 3;
 
@@ -192,7 +192,7 @@ read_service(AtxAdmission *admission)
  */
 bool
 atx_command_admit(int64 session_id, int64 sequence_num, int64 service_id,
-				  Oid role, AtxAdmission *admission)
+				  Oid role, AtxAdmission * admission)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -215,7 +215,7 @@ atx_command_admit(int64 session_id, int64 sequence_num, int64 service_id,
  * What is remembered of a number; false if nothing.
  */
 bool
-atx_command_find(int64 session_id, int64 sequence_num, AtxCommand *command)
+atx_command_find(int64 session_id, int64 sequence_num, AtxCommand * command)
 {
 	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(sequence_num)};
 
@@ -230,7 +230,7 @@ atx_command_find(int64 session_id, int64 sequence_num, AtxCommand *command)
  * how many.
  */
 int
-atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand **commands)
+atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand * *commands)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -246,7 +246,7 @@ atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand **comman
 }
 
 static int
-read_numbers(int found, AtxKnownNumber **numbers)
+read_numbers(int found, AtxKnownNumber * *numbers)
 {
 	*numbers = palloc(sizeof(AtxKnownNumber) * Max(found, 1));
 	for (int i = 0; i < found; i++)
@@ -263,7 +263,7 @@ read_numbers(int found, AtxKnownNumber **numbers)
  * The numbers up to last that are known, in order; returns how many.
  */
 int
-atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber **numbers)
+atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber * *numbers)
 {
 	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(last)};
 
@@ -276,7 +276,7 @@ atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber **numbers)
  */
 int
 atx_command_acknowledged(int64 session_id, int64 after, int limit,
-						 AtxKnownNumber **numbers)
+						 AtxKnownNumber * *numbers)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -288,7 +288,7 @@ atx_command_acknowledged(int64 session_id, int64 after, int limit,
 }
 
 static Datum
-fingerprint_datum(const AtxCommand *command)
+fingerprint_datum(const AtxCommand * command)
 {
 	Size		len = command->state == ATX_COMMAND_ACKNOWLEDGED ? 0 : ATX_FINGERPRINT_LEN;
 	bytea	   *bytes = palloc(VARHDRSZ + len);
@@ -302,7 +302,7 @@ fingerprint_datum(const AtxCommand *command)
  * Remember a command with its outcome.
  */
 void
-atx_command_insert(const AtxCommand *command)
+atx_command_insert(const AtxCommand * command)
 {
 	Datum		values[11];
 	char		nulls[] = "           ";
@@ -341,7 +341,7 @@ varlena_array(Datum *elements, bool *nulls, int count, Oid type)
  * The same for several of one session, service, operation and moment.
  */
 void
-atx_command_insert_many(const AtxCommand *commands, int count)
+atx_command_insert_many(const AtxCommand * commands, int count)
 {
 	int64	   *numbers = palloc(sizeof(int64) * count);
 	int64	   *indexes = palloc(sizeof(int64) * count);

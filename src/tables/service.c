@@ -52,7 +52,7 @@ static AtxStatement versions = {
 };
 
 static bool
-read_one(uint64 found, AtxService *service)
+read_one(uint64 found, AtxService * service)
 {
 	if (found == 0)
 		return false;
@@ -70,7 +70,7 @@ read_one(uint64 found, AtxService *service)
  */
 bool
 atx_service_find(int32 partition_id, const char *namespace, const char *name,
-				 AtxService *service)
+				 AtxService * service)
 {
 	Datum		values[] = {
 		Int32GetDatum(partition_id),
@@ -85,7 +85,7 @@ atx_service_find(int32 partition_id, const char *namespace, const char *name,
  * The service with that id, as it is now; false if there is none (any more).
  */
 bool
-atx_service_load(int64 service_id, AtxService *service)
+atx_service_load(int64 service_id, AtxService * service)
 {
 	Datum		values[] = {Int64GetDatum(service_id)};
 
@@ -97,7 +97,7 @@ atx_service_load(int64 service_id, AtxService *service)
  * was taken, perhaps by a transaction it had to wait for.
  */
 bool
-atx_service_insert(const AtxService *service, const char *namespace,
+atx_service_insert(const AtxService * service, const char *namespace,
 				   const char *name)
 {
 	Datum		values[] = {
@@ -115,7 +115,7 @@ atx_service_insert(const AtxService *service, const char *namespace,
  * Write the state back; the caller holds the service's lock exclusive.
  */
 void
-atx_service_save(const AtxService *service)
+atx_service_save(const AtxService * service)
 {
 	Datum		values[] = {
 		Int64GetDatum(service->service_id),

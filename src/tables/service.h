@@ -20,14 +20,14 @@ typedef struct AtxService
 	int64		value;			/* state of a type that has just a number */
 	int64		revision;
 	char	   *type;
-} AtxService;
+}			AtxService;
 
 extern bool atx_service_find(int32 partition_id, const char *namespace,
-							 const char *name, AtxService *service);
-extern bool atx_service_load(int64 service_id, AtxService *service);
-extern bool atx_service_insert(const AtxService *service, const char *namespace,
+							 const char *name, AtxService * service);
+extern bool atx_service_load(int64 service_id, AtxService * service);
+extern bool atx_service_insert(const AtxService * service, const char *namespace,
 							   const char *name);
-extern void atx_service_save(const AtxService *service);
+extern void atx_service_save(const AtxService * service);
 extern void atx_service_delete(int64 service_id);
 extern void atx_service_require_unchanged(int64 service_id);
 

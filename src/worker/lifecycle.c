@@ -158,17 +158,6 @@ atx_slot_free_if_gone(AtxSlot *slot, Oid database)
 }
 
 /*
- * Keep the latest error for the view.
- */
-void
-atx_worker_note_error(AtxSlot *slot, const char *message)
-{
-	LWLockAcquire(atx_shared->lock, LW_EXCLUSIVE);
-	strlcpy(slot->last_error, message, sizeof(slot->last_error));
-	LWLockRelease(atx_shared->lock);
-}
-
-/*
  * Does a statement want to be alone with the database?
  */
 bool

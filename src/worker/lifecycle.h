@@ -13,7 +13,6 @@
 extern bool atx_worker_start_is_due(AtxSlot *slot, long *wait_ms);
 extern bool atx_worker_claim(AtxSlot *slot);
 extern void atx_worker_leave(AtxSlot *slot, bool wanted);
-extern void atx_worker_note_error(AtxSlot *slot, const char *message);
 extern void atx_worker_start_failed(AtxSlot *slot);
 extern void atx_slot_free_if_gone(AtxSlot *slot, Oid database);
 

@@ -86,7 +86,7 @@ recover_from_error(MemoryContext context)
 	AbortCurrentTransaction();
 	MemoryContextSwitchTo(context);
 	if (atx_worker_slot != NULL)
-		atx_worker_note_error(atx_worker_slot, error->message);
+		atx_slot_report(atx_worker_slot, error->message);
 	FreeErrorData(error);
 	RESUME_INTERRUPTS();
 }

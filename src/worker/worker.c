@@ -35,8 +35,10 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/spi.h"
+#include "commands/holding.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
+#include "tables/entry.h"
 #include "tables/partition.h"
 #include "tables/session.h"
 #include "worker/lifecycle.h"
@@ -50,6 +52,9 @@
 /* How often renewals are looked at, and how many are written at once. */
 #define ANCHOR_INTERVAL		(250 * ATX_TICKS_PER_MS)
 #define ANCHOR_BATCH		1000
+
+/* Entries removed in one transaction. */
+#define ENTRY_BATCH			1000
 
 /* Sessions whose end raised an error, and for how long they are passed over. */
 #define MAX_POISONED		1024
@@ -65,6 +70,7 @@ typedef struct Look
 	AtxAuthority authority;		/* valid unless idle, as is what follows */
 	AtxTick		next_check;		/* 0: no session lives */
 	AtxTick		next_sweep;
+	AtxTick		next_expiry;	/* of an entry; 0: none has a time to live */
 } Look;
 
 /* One pass over what is due. */
@@ -86,6 +92,13 @@ typedef struct Sweep
 	bool		more;
 }			Sweep;
 
+/* Entries being removed. */
+typedef struct Removal
+{
+	const AtxAuthority *authority;
+	int			count;			/* by the latest step */
+}			Removal;
+
 /* Renewals of memory on their way to the rows. */
 typedef struct Anchoring
 {
@@ -102,6 +115,8 @@ static AtxTick last_written = 0;	/* beat that was written to the row */
 static const AtxAuthority *beating_for = NULL;	/* while sessions live */
 static Oid	renewals_kept_for = InvalidOid;
 static AtxTick expire_retry_at = 0; /* not tried before, after an error in it */
+static AtxTick entries_retry_at = 0;
+static AtxTick last_holding = 0;
 static AtxTick last_told = 0;
 static AtxTick last_anchored = 0;
 static AtxTick retry_at = 0;	/* not told before, after an error in it */
@@ -184,6 +199,8 @@ look_at_sessions(Look *look)
 	AtxMoment	moment = atx_moment(&look->authority);
 
 	look->next_sweep = atx_next_sweep();
+	if (!atx_entry_next_expiry(&moment, &look->next_expiry))
+		look->next_expiry = 0;
 
 	if (!atx_lease_next_check(&moment, &look->next_check))
 	{
@@ -447,6 +464,48 @@ sweep(const AtxAuthority *authority)
 	}
 }
 
+static void
+expire_entries_step(void *state)
+{
+	Removal    *removal = (Removal *) state;
+	AtxMoment	moment = atx_moment(removal->authority);
+
+	removal->count = atx_entry_expire(&moment, ENTRY_BATCH);
+}
+
+/* Remove entries whose time to live is over. */
+static void
+expire_entries(const AtxAuthority *authority)
+{
+	Removal		removal = {authority, ENTRY_BATCH};
+
+	while (removal.count == ENTRY_BATCH)
+	{
+		between_steps();
+		if (atx_run(expire_entries_step, &removal, "removing expired entries") != ATX_RUN_DONE)
+			break;
+	}
+	/* What is locked is tried again, but not at once. */
+	entries_retry_at = atx_now() + RETRY_BUSY_MS * ATX_TICKS_PER_MS;
+}
+
+static void
+holding_step(void *state)
+{
+	atx_holding_step((const AtxAuthority *) state);
+}
+
+/* End transactions that keep others waiting, if it is time to look. */
+static void
+end_long_holders(const AtxAuthority *authority)
+{
+	if (atx_now() - last_holding < atx_holding_interval())
+		return;
+	between_steps();
+	(void) atx_run(holding_step, (void *) authority, "looking for long waits");
+	last_holding = atx_now();
+}
+
 /* At once after a quiet time, else once per hint_interval. */
 static bool
 may_tell(void)
@@ -505,6 +564,9 @@ time_until_next(const Look *look)
 			next = Min(next, look->next_check);
 	}
 	next = Min(next, Max(look->next_sweep, now + ATX_TICKS_PER_SEC));
+	if (look->next_expiry != 0)
+		next = Min(next, Max(look->next_expiry, entries_retry_at));
+	next = Min(next, last_holding + atx_holding_interval());
 	if (finish_pending)
 		next = Min(next, now + AFTER_ERROR_MS * ATX_TICKS_PER_MS);
 	if (telling_is_due())
@@ -542,6 +604,10 @@ serve(const Look *look)
 		finish_pending = tell_pending = true;
 	if (finish_pending)
 		finish_pending = !run_all(finish_step, "finishing sessions");
+	if (look->next_expiry != 0 && look->next_expiry <= atx_now() &&
+		entries_retry_at <= atx_now())
+		expire_entries(&look->authority);
+	end_long_holders(&look->authority);
 	tell_changes();
 	if (look->next_sweep <= atx_now())
 		sweep(&look->authority);
