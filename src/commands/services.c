@@ -12,6 +12,7 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/hsearch.h"
 
 #include "atomix.h"
 #include "base/doorbell.h"
@@ -21,6 +22,15 @@
 #include "tables/attachment.h"
 #include "tables/entry.h"
 #include "tables/session.h"
+
+/* Names this process remembers before it begins anew. */
+#define MAX_KNOWN_NAMES		4096
+
+typedef struct KnownName
+{
+	uint64		hash;
+	int64		service_id;
+} KnownName;
 
 static AtxAnswer
 check_length(const char *what, const char *value)
@@ -91,31 +101,51 @@ check_type(const AtxService * service, const char *type, const char *namespace,
 	return answer;
 }
 
-/*
- * Let nobody else create a service of that name until the transaction ends.
- * Without it others would wait for our row, where nobody could see why.
- */
-static void
-lock_name(const char *namespace, const char *name)
+static uint64
+hash_name(const char *namespace, const char *name)
 {
-	uint64		first = hash_bytes_extended((const unsigned char *) namespace,
-											strlen(namespace), ATX_DEFAULT_PARTITION);
+	uint64		seed = hash_bytes_extended((const unsigned char *) namespace,
+										   strlen(namespace), ATX_DEFAULT_PARTITION);
 
-	atx_lock_exclusive(ATX_LOCK_NAME,
-					   (int64) hash_bytes_extended((const unsigned char *) name,
-												   strlen(name), first));
+	return hash_bytes_extended((const unsigned char *) name, strlen(name), seed);
+}
+
+/*
+ * Ids by the hashes of their names, as this process last found them.  Whoever
+ * uses one makes sure of the name once the service is locked.
+ */
+static KnownName *
+known_name(uint64 hash, HASHACTION action)
+{
+	static HTAB *known = NULL;
+
+	if (known != NULL && hash_get_num_entries(known) >= MAX_KNOWN_NAMES)
+	{
+		hash_destroy(known);
+		known = NULL;
+	}
+	if (known == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(uint64), .entrysize = sizeof(KnownName)};
+
+		known = hash_create("atomix names of services", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	return hash_search(known, &hash, action, NULL);
 }
 
 /*
  * Find a service, or create it; it is not locked.
+ *
+ * Only one transaction creates services of a name at a time: the others would
+ * wait for its row, where nobody could see what they wait for.
  */
 static void
 find_or_insert(const AtxAuthority *authority, const char *type,
-			   const char *namespace, const char *name, AtxService * service)
+			   const char *namespace, const char *name, AtxService *service)
 {
 	if (atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 		return;
-	lock_name(namespace, name);
+	atx_lock_exclusive(ATX_LOCK_NAME, (int64) hash_name(namespace, name));
 	while (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -128,30 +158,51 @@ find_or_insert(const AtxAuthority *authority, const char *type,
 	}
 }
 
+/* Lock the service of a name and read it; it is created if there is none. */
+static void
+lock_by_name(AtxCall *call, const char *type, const char *namespace,
+			 const char *name, AtxAccess access)
+{
+	uint64		hash = hash_name(namespace, name);
+
+	for (;;)
+	{
+		KnownName  *known = known_name(hash, HASH_FIND);
+		int64		service_id = known ? known->service_id : 0;
+
+		CHECK_FOR_INTERRUPTS();
+		if (service_id == 0)
+		{
+			find_or_insert(call->authority, type, namespace, name, &call->service);
+			service_id = call->service.service_id;
+		}
+		atx_lock_service(service_id, access);
+		if (atx_service_load_named(service_id, namespace, name, &call->service))
+		{
+			known_name(hash, HASH_ENTER)->service_id = service_id;
+			return;
+		}
+		/* It has been deleted since. */
+		(void) known_name(hash, HASH_REMOVE);
+	}
+}
+
 /*
  * Lock the service of that name for an operation and read it; it is created
  * if there is none.
  */
 AtxAnswer
-atx_use_service(AtxCall * call, const AtxServiceType * type, const char *namespace,
+atx_use_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
 				const char *name, AtxAccess access)
 {
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
 
-	while (answer.outcome == ATX_DONE)
-	{
-		CHECK_FOR_INTERRUPTS();
-		find_or_insert(call->authority, type->name, namespace, name, &call->service);
-		answer = check_type(&call->service, type->name, namespace, name);
-		if (answer.outcome != ATX_DONE)
-			break;
-		atx_lock_service(call->service.service_id, access);
-		/* It may have been deleted meanwhile. */
-		if (!atx_service_load(call->service.service_id, &call->service))
-			continue;
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	lock_by_name(call, type->name, namespace, name, access);
+	answer = check_type(&call->service, type->name, namespace, name);
+	if (answer.outcome == ATX_DONE)
 		atx_service_require_unchanged(call->service.service_id);
-		break;
-	}
 	return answer;
 }
 

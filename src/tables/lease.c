@@ -14,11 +14,29 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "base/rows.h"
 #include "base/settings.h"
 #include "base/spi.h"
 #include "tables/lease.h"
+
+/* Columns by their position in the table. */
+enum
+{
+	LEASE_SESSION_ID = 1,
+	LEASE_TIMEOUT,
+	LEASE_RENEWED_AT,
+	LEASE_SERVED,
+	LEASE_CHECK_AT,
+	LEASE_ACK_FLOOR,
+	LEASE_EPOCH,
+	LEASE_CHECK_EPOCH,
+	LEASE_OWNER
+};
+
+static AtxTable lease_table = {"lease", "lease_pkey"};
 
 static AtxStatement renew = {
 	"UPDATE atomix.lease l SET epoch = $2, renewed_at = $3, served = $4"
@@ -185,6 +203,30 @@ atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
 	renewal->timeout = atx_result_int64(0, 2);
 	renewal->renewed_at = renewal->anchored_at = atx_result_int64(0, 3);
 	return true;
+}
+
+/*
+ * The number up to which all commands of a session are acknowledged; false if
+ * there is no lease that the role may use.
+ */
+bool
+atx_lease_floor_in(Snapshot snapshot, int64 session_id, Oid role, int64 *floor)
+{
+	AtxCursor	cursor;
+	bool		found;
+	bool		isnull;
+
+	atx_cursor_open(&cursor, &lease_table, false);
+	found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
+	if (found)
+	{
+		Oid			owner = DatumGetObjectId(atx_cursor_datum(&cursor, LEASE_OWNER, &isnull));
+
+		*floor = DatumGetInt64(atx_cursor_datum(&cursor, LEASE_ACK_FLOOR, &isnull));
+		found = role == ATX_ANY_ROLE || has_privs_of_role(role, owner);
+	}
+	atx_cursor_close(&cursor);
+	return found;
 }
 
 /*

@@ -11,6 +11,8 @@
 #ifndef ATX_LEASE_H
 #define ATX_LEASE_H
 
+#include "utils/snapshot.h"
+
 #include "base/renewals.h"
 #include "tables/authority.h"
 
@@ -55,6 +57,7 @@ extern bool atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
 							int64 *timeout, bool *written);
 extern bool atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
 							 AtxRenewal * renewal);
+extern bool atx_lease_floor_in(Snapshot snapshot, int64 session_id, Oid role, int64 *floor);
 extern bool atx_lease_lock_floor(int64 session_id, Oid role, int64 *floor);
 extern void atx_lease_set_floor(int64 session_id, int64 floor);
 extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor * anchors, int count);

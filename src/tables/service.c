@@ -10,8 +10,24 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "base/rows.h"
 #include "base/spi.h"
 #include "tables/service.h"
+
+/* Columns by their position in the table. */
+enum
+{
+	SERVICE_ID = 1,
+	SERVICE_VALUE,
+	SERVICE_REVISION,
+	SERVICE_PARTITION_ID,
+	SERVICE_TYPE,
+	SERVICE_NAMESPACE,
+	SERVICE_NAME,
+	SERVICE_COLUMNS = SERVICE_NAME
+};
+
+static AtxTable service_table = {"service", "service_pkey"};
 
 #define COLUMNS \
 	"s.service_id, s.partition_id, s.value, s.revision, s.type"
@@ -22,21 +38,11 @@ static AtxStatement find = {
 	3, {INT4OID, TEXTOID, TEXTOID}
 };
 
-static AtxStatement load = {
-	"SELECT " COLUMNS " FROM atomix.service s WHERE s.service_id = $1",
-	1, {INT8OID}
-};
-
 static AtxStatement insert = {
 	"INSERT INTO atomix.service (service_id, partition_id, type, namespace, name)"
 	" VALUES ($1, $2, $3, $4, $5)"
 	" ON CONFLICT (name, namespace, partition_id) DO NOTHING",
 	5, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID}
-};
-
-static AtxStatement save = {
-	"UPDATE atomix.service SET value = $2, revision = $3 WHERE service_id = $1",
-	3, {INT8OID, INT8OID, INT8OID}
 };
 
 static AtxStatement delete = {
@@ -81,15 +87,78 @@ atx_service_find(int32 partition_id, const char *namespace, const char *name,
 	return read_one(atx_execute(&find, values, NULL), service);
 }
 
+static void
+read_row(AtxCursor *cursor, AtxService *service)
+{
+	bool		isnull;
+
+	service->service_id = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_ID, &isnull));
+	service->partition_id = DatumGetInt32(atx_cursor_datum(cursor, SERVICE_PARTITION_ID, &isnull));
+	service->value = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_VALUE, &isnull));
+	service->revision = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_REVISION, &isnull));
+	service->type = TextDatumGetCString(atx_cursor_datum(cursor, SERVICE_TYPE, &isnull));
+}
+
+/*
+ * The service with that id in a snapshot; false if there is none (any more).
+ */
+bool
+atx_service_load_in(Snapshot snapshot, int64 service_id, AtxService *service)
+{
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &service_table, false);
+	found = atx_cursor_find(&cursor, snapshot, &service_id, 1);
+	if (found)
+		read_row(&cursor, service);
+	atx_cursor_close(&cursor);
+	return found;
+}
+
 /*
  * The service with that id, as it is now; false if there is none (any more).
  */
 bool
-atx_service_load(int64 service_id, AtxService * service)
+atx_service_load(int64 service_id, AtxService *service)
 {
-	Datum		values[] = {Int64GetDatum(service_id)};
+	Snapshot	snapshot = atx_snapshot_take();
+	bool		found = atx_service_load_in(snapshot, service_id, service);
 
-	return read_one(atx_execute(&load, values, NULL), service);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
+static bool
+column_is(AtxCursor *cursor, int column, const char *value)
+{
+	bool		isnull;
+	text	   *found = DatumGetTextPP(atx_cursor_datum(cursor, column, &isnull));
+
+	return VARSIZE_ANY_EXHDR(found) == strlen(value) &&
+		memcmp(VARDATA_ANY(found), value, VARSIZE_ANY_EXHDR(found)) == 0;
+}
+
+/*
+ * The same, if it has that name.
+ */
+bool
+atx_service_load_named(int64 service_id, const char *namespace, const char *name,
+					   AtxService *service)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &service_table, false);
+	found = atx_cursor_find(&cursor, snapshot, &service_id, 1) &&
+		column_is(&cursor, SERVICE_NAME, name) &&
+		column_is(&cursor, SERVICE_NAMESPACE, namespace);
+	if (found)
+		read_row(&cursor, service);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
 }
 
 /*
@@ -115,15 +184,22 @@ atx_service_insert(const AtxService * service, const char *namespace,
  * Write the state back; the caller holds the service's lock exclusive.
  */
 void
-atx_service_save(const AtxService * service)
+atx_service_save(const AtxService *service)
 {
-	Datum		values[] = {
-		Int64GetDatum(service->service_id),
-		Int64GetDatum(service->value),
-		Int64GetDatum(service->revision)
-	};
+	Snapshot	snapshot = atx_snapshot_take();
+	Datum		values[SERVICE_COLUMNS] = {0};
+	bool		nulls[SERVICE_COLUMNS] = {false};
+	bool		replaced[SERVICE_COLUMNS] = {false};
+	AtxCursor	cursor;
 
-	(void) atx_execute(&save, values, NULL);
+	values[SERVICE_VALUE - 1] = Int64GetDatum(service->value);
+	values[SERVICE_REVISION - 1] = Int64GetDatum(service->revision);
+	replaced[SERVICE_VALUE - 1] = replaced[SERVICE_REVISION - 1] = true;
+	atx_cursor_open(&cursor, &service_table, true);
+	if (atx_cursor_find(&cursor, snapshot, &service->service_id, 1))
+		atx_cursor_replace(&cursor, values, nulls, replaced);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
 }
 
 /*

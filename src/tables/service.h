@@ -10,6 +10,8 @@
 #ifndef ATX_SERVICE_TABLE_H
 #define ATX_SERVICE_TABLE_H
 
+#include "utils/snapshot.h"
+
 /* The greatest length of a name or a namespace, in bytes. */
 #define ATX_MAX_NAME	512
 
@@ -24,7 +26,10 @@ typedef struct AtxService
 
 extern bool atx_service_find(int32 partition_id, const char *namespace,
 							 const char *name, AtxService * service);
+extern bool atx_service_load_in(Snapshot snapshot, int64 service_id, AtxService *service);
 extern bool atx_service_load(int64 service_id, AtxService * service);
+extern bool atx_service_load_named(int64 service_id, const char *namespace,
+								   const char *name, AtxService *service);
 extern bool atx_service_insert(const AtxService * service, const char *namespace,
 							   const char *name);
 extern void atx_service_save(const AtxService * service);
