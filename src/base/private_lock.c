@@ -228,3 +228,15 @@ atx_locked_exclusive(AtxLockClass class, int64 id)
 	set_tag(&tag, class, id);
 	return AtxLockHeldByMe(&tag, ExclusiveLock);
 }
+
+/*
+ * Does this transaction have the lock shared?
+ */
+bool
+atx_locked_shared(AtxLockClass class, int64 id)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, class, id);
+	return AtxLockHeldByMe(&tag, ShareLock);
+}

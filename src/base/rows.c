@@ -11,6 +11,7 @@
 #include "access/heapam.h"
 #include "access/relscan.h"
 #include "access/stratnum.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -82,29 +83,59 @@ atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write)
 	cursor->heap = open_or_refuse(table, table->heap_oid, mode);
 	cursor->key = open_or_refuse(table, table->key_oid, mode);
 	cursor->slot = table_slot_create(cursor->heap, NULL);
+	cursor->scan = NULL;
+}
+
+static void
+end_scan(AtxCursor *cursor)
+{
+	if (cursor->scan != NULL)
+		index_endscan(cursor->scan);
+	cursor->scan = NULL;
 }
 
 /*
- * Go to the row whose first nkeys key columns, of type bigint, have these
- * values; false if there is none.
+ * Begin to go through the rows whose first nkeys key columns, of type bigint,
+ * have these values, in the order of the key.
+ */
+void
+atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys)
+{
+	ScanKeyData keys[MAX_KEYS];
+
+	end_scan(cursor);
+	for (int i = 0; i < nkeys; i++)
+		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key[i]));
+	cursor->scan = AtxIndexBeginScan(cursor->heap, cursor->key, snapshot, nkeys);
+	index_rescan(cursor->scan, keys, nkeys, NULL, 0);
+}
+
+/*
+ * Go to the next of them; false if there is none.
+ */
+bool
+atx_cursor_next(AtxCursor *cursor)
+{
+	if (!index_getnext_slot(cursor->scan, ForwardScanDirection, cursor->slot))
+	{
+		ExecClearTuple(cursor->slot);
+		return false;
+	}
+	slot_getallattrs(cursor->slot);
+	return true;
+}
+
+/*
+ * Go to the only row with that key; false if there is none.
  */
 bool
 atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys)
 {
-	ScanKeyData keys[MAX_KEYS];
-	IndexScanDesc scan;
 	bool		found;
 
-	for (int i = 0; i < nkeys; i++)
-		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key[i]));
-	scan = AtxIndexBeginScan(cursor->heap, cursor->key, snapshot, nkeys);
-	index_rescan(scan, keys, nkeys, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, cursor->slot);
-	index_endscan(scan);
-	if (found)
-		slot_getallattrs(cursor->slot);
-	else
-		ExecClearTuple(cursor->slot);
+	atx_cursor_begin(cursor, snapshot, key, nkeys);
+	found = atx_cursor_next(cursor);
+	end_scan(cursor);
 	return found;
 }
 
@@ -119,6 +150,18 @@ atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull)
 	return cursor->slot->tts_values[column - 1];
 }
 
+/*
+ * Did the running transaction write the row?
+ */
+bool
+atx_cursor_written_here(AtxCursor *cursor)
+{
+	bool		isnull;
+	Datum		xmin = slot_getsysattr(cursor->slot, MinTransactionIdAttributeNumber, &isnull);
+
+	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+}
+
 static void
 insert_into_index(Relation heap, Oid index_oid, TupleTableSlot *slot)
 {
@@ -127,12 +170,13 @@ insert_into_index(Relation heap, Oid index_oid, TupleTableSlot *slot)
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
 
-	/* Ours are plain ones: no expressions, no conditions. */
-	Assert(info->ii_Expressions == NIL && info->ii_Predicate == NIL);
+	Assert(info->ii_Expressions == NIL);
 	FormIndexDatum(info, slot, NULL, values, nulls);
-	(void) index_insert(index, values, nulls, &slot->tts_tid, heap,
-						info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
-						false, info);
+	/* The only condition that our indexes have: their last column is given. */
+	if (info->ii_Predicate == NIL || !nulls[info->ii_NumIndexKeyAttrs - 1])
+		(void) index_insert(index, values, nulls, &slot->tts_tid, heap,
+							info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+							false, info);
 	index_close(index, NoLock);
 }
 
@@ -186,9 +230,23 @@ atx_cursor_insert(AtxCursor *cursor, Datum *values, bool *nulls)
 	CommandCounterIncrement();
 }
 
+/*
+ * Delete the row the cursor is at, under a lock as above.
+ */
+void
+atx_cursor_delete(AtxCursor *cursor)
+{
+	simple_heap_delete(cursor->heap, &cursor->slot->tts_tid);
+	CommandCounterIncrement();
+}
+
+/*
+ * Close the table.
+ */
 void
 atx_cursor_close(AtxCursor *cursor)
 {
+	end_scan(cursor);
 	ExecDropSingleTupleTableSlot(cursor->slot);
 	relation_close(cursor->key, NoLock);
 	relation_close(cursor->heap, NoLock);

@@ -34,6 +34,7 @@ typedef struct AtxCursor
 	Relation	heap;
 	Relation	key;
 	TupleTableSlot *slot;
+	struct IndexScanDescData *scan; /* NULL: none has begun */
 } AtxCursor;
 
 extern Snapshot atx_snapshot_take(void);
@@ -41,9 +42,13 @@ extern void atx_snapshot_release(Snapshot snapshot);
 
 extern void atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write);
 extern bool atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
+extern void atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
+extern bool atx_cursor_next(AtxCursor *cursor);
 extern Datum atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull);
+extern bool atx_cursor_written_here(AtxCursor *cursor);
 extern void atx_cursor_replace(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced);
 extern void atx_cursor_insert(AtxCursor *cursor, Datum *values, bool *nulls);
+extern void atx_cursor_delete(AtxCursor *cursor);
 extern void atx_cursor_close(AtxCursor *cursor);
 
 #endif							/* ATX_ROWS_H */

@@ -14,9 +14,11 @@
 #include "utils/hsearch.h"
 
 #include "base/codec.h"
+#include "commands/claiming.h"
 #include "commands/dispatch.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
+#include "services/claims.h"
 
 /* Types of services this process remembers before it begins anew. */
 #define MAX_CACHED_TYPES	4096
@@ -72,7 +74,7 @@ decode(int64 service_id, const AtxPayload * payload)
 {
 	Operation	operation = {.type = type_of_service(service_id)};
 
-	if (operation.type != NULL)
+	if (operation.type != NULL && operation.type->input != NULL)
 	{
 		operation.input = atx_decode(operation.type->input, payload->data, payload->len);
 		operation.access = operation.type->access(operation.input);
@@ -142,6 +144,12 @@ run(AtxCall * call, const Operation * operation, AtxReply * reply)
 		operation->type->apply(call, operation->input, reply);
 }
 
+static AtxCommandState
+state_of(const AtxReply *reply)
+{
+	return reply->running ? ATX_COMMAND_RUNNING : ATX_COMMAND_COMPLETE;
+}
+
 /* The index of the answer: that of the change, or the newest there is. */
 static int64
 answer_index(AtxCall * call)
@@ -154,6 +162,7 @@ call_of(const AtxNumbered * numbered)
 {
 	AtxCall		call = {
 		.service = numbered->admission.service,
+		.type = atx_service_type_get(numbered->admission.service.type),
 		.authority = numbered->authority,
 		.moment = atx_moment(numbered->authority),
 		.session_id = numbered->session_id,
@@ -210,12 +219,14 @@ atx_command(AtxScope *scope, const AtxAddress * address, const AtxPayload * payl
 					  not_open(address, numbered.admission.deleted), result);
 	}
 
-	if (operation.access == ATX_ACCESS_EXCLUSIVE)
+	if (operation.access >= ATX_ACCESS_EXCLUSIVE)
 		atx_service_require_unchanged(address->service_id);
 	call = call_of(&numbered);
+	if (call.type->claims != NULL && operation.access >= ATX_ACCESS_EXCLUSIVE)
+		atx_prepare_claims(&call);
 	run(&call, &operation, &result->reply);
 	atx_save_service(&call);
-	result->state = ATX_COMMAND_COMPLETE;
+	result->state = state_of(&result->reply);
 	result->index = answer_index(&call);
 	result->replayed = false;
 	atx_numbered_record(&numbered, &result->reply, result->index);
@@ -275,6 +286,20 @@ check_member(Batch * batch, const AtxCommand * known)
 	return atx_numbered_check_new(numbered);
 }
 
+/*
+ * A command that waits for a claim must be there when the claim is granted,
+ * perhaps by the next member; others are recorded together.
+ */
+static void
+record_member(Batch * batch, const AtxCall *call, const AtxResult *result)
+{
+	if (call->type->claims != NULL)
+		atx_numbered_record(&batch->numbered, &result->reply, result->index);
+	else
+		atx_numbered_describe(&batch->numbered, &result->reply, result->index,
+							  &batch->executed[batch->nexecuted++]);
+}
+
 static AtxAnswer
 run_member(Batch * batch, AtxCall * call, int i, AtxResult * result)
 {
@@ -295,11 +320,10 @@ run_member(Batch * batch, AtxCall * call, int i, AtxResult * result)
 	call->changed = false;
 	call->sequence_num = numbered->sequence_num;
 	run(call, &batch->operations[i], &result->reply);
-	result->state = ATX_COMMAND_COMPLETE;
+	result->state = state_of(&result->reply);
 	result->index = answer_index(call);
 	result->replayed = false;
-	atx_numbered_describe(numbered, &result->reply, result->index,
-						  &batch->executed[batch->nexecuted++]);
+	record_member(batch, call, result);
 	return answer;
 }
 
@@ -310,6 +334,8 @@ run_all(Batch * batch, int count, AtxResult * results)
 	int			step = batch->numbered.sequence_num == 0 ? 0 : 1;
 
 	batch->executed = palloc(sizeof(AtxCommand) * count);
+	if (call.type->claims != NULL)
+		atx_prepare_claims(&call);
 	for (int i = 0; i < count; i++)
 	{
 		AtxAnswer	answer;
@@ -358,7 +384,7 @@ atx_commands(AtxScope *scope, const AtxAddress * address, const AtxPayload * pay
 	if ((!batch.numbered.admission.attached || batch.operations[0].type == NULL) &&
 		batch.nknown < count)
 		return not_open(address, batch.numbered.admission.deleted);
-	if (access == ATX_ACCESS_EXCLUSIVE)
+	if (access >= ATX_ACCESS_EXCLUSIVE)
 		atx_service_require_unchanged(address->service_id);
 	return run_all(&batch, count, results);
 }
@@ -402,6 +428,7 @@ atx_query(AtxScope *scope, const AtxAddress * address, const AtxPayload * payloa
 		return atx_answer(ATX_INVALID, pstrdup("a query must not change anything"));
 
 	call.service = admission.service;
+	call.type = operation.type;
 	call.authority = atx_authority_current();
 	call.moment = atx_moment_to_read(call.authority);
 	run(&call, &operation, &result->reply);
@@ -499,7 +526,7 @@ atx_command_close(AtxScope *scope, const AtxAddress * address, AtxResult * resul
 	AtxAnswer	answer;
 
 	memcpy(numbered.fingerprint.bytes, &address->service_id, sizeof(address->service_id));
-	answer = atx_numbered_begin(scope, &numbered, ATX_ACCESS_EXCLUSIVE);
+	answer = atx_numbered_begin(scope, &numbered, ATX_ACCESS_RELEASE);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (numbered.replay)
@@ -507,7 +534,14 @@ atx_command_close(AtxScope *scope, const AtxAddress * address, AtxResult * resul
 		replay(&numbered.admission.command, result);
 		return answer;
 	}
-	answer = atx_detach_service(address->session_id, address->service_id, detached);
+	*detached = false;
+	if (numbered.admission.attached)
+	{
+		AtxCall		call = call_of(&numbered);
+
+		*detached = atx_detach_service(&call);
+		atx_save_service(&call);
+	}
 	reply_service_id(address->service_id, &result->reply);
 	result->state = ATX_COMMAND_COMPLETE;
 	result->index = atx_index_newest();

@@ -165,7 +165,7 @@ atx_numbered_begin(AtxScope *scope, AtxNumbered * numbered, AtxAccess access)
 	if (numbered->sequence_num != 0)
 		atx_lock_number(numbered->session_id, numbered->sequence_num);
 	if (numbered->service_id != 0)
-		atx_lock_service(numbered->service_id, access);
+		atx_lock_service(numbered->service_id, numbered->session_id, access);
 	return admit(scope, numbered);
 }
 
@@ -225,7 +225,7 @@ atx_numbered_begin_many(AtxScope *scope, AtxNumbered * numbered, int count,
 		return answer;
 	if (numbered->sequence_num != 0)
 		lock_row_of_numbers(numbered, count);
-	atx_lock_service(numbered->service_id, access);
+	atx_lock_service(numbered->service_id, numbered->session_id, access);
 	return admit(scope, numbered);
 }
 
@@ -242,7 +242,7 @@ atx_numbered_describe(const AtxNumbered * numbered, const AtxReply * reply,
 	command->index = index;
 	command->at = atx_wall_now();
 	command->status = reply->status;
-	command->state = ATX_COMMAND_COMPLETE;
+	command->state = reply->running ? ATX_COMMAND_RUNNING : ATX_COMMAND_COMPLETE;
 	command->operation = numbered->operation;
 	command->fingerprint = numbered->fingerprint;
 	command->message = reply->message;

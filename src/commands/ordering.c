@@ -56,7 +56,7 @@ atx_lock_plan_add(AtxLockPlan * plan, const AtxAddress * address, const AtxPaylo
 	member->sequence_num = address->sequence_num;
 	member->service_id = address->service_id;
 	member->access = payload != NULL ? atx_payload_access(address->service_id, payload) :
-		ATX_ACCESS_EXCLUSIVE;
+		ATX_ACCESS_MOVE;
 }
 
 static int
@@ -140,7 +140,7 @@ atx_lock_plan_take(AtxScope *scope, AtxLockPlan * plan)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (plan->members[i].service_id != latest)
-			atx_lock_service(plan->members[i].service_id, plan->members[i].access);
+			atx_lock_service(plan->members[i].service_id, 0, plan->members[i].access);
 		latest = plan->members[i].service_id;
 	}
 }

@@ -23,6 +23,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/transaction.h"
+#include "commands/claiming.h"
 #include "commands/jump.h"
 #include "commands/sessions.h"
 #include "tables/lease.h"
@@ -400,6 +401,7 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 {
 	const AtxAuthority *authority;
 	AtxMoment	moment;
+	bool		has_claims;
 	AtxAnswer	answer = atx_await_authority(&authority);
 
 	if (answer.outcome != ATX_DONE)
@@ -408,7 +410,7 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 	if (!lock_to_end(session_id, role))
 		return atx_answer_session(ATX_SESSION_UNKNOWN, session_id);
 	moment = atx_moment(authority);
-	*ended = atx_session_close(session_id, cause, reason, &moment, role);
+	*ended = atx_session_close(session_id, cause, reason, &moment, role, &has_claims);
 	if (!*ended)
 	{
 		answer = atx_why_not_usable(session_id, role);
@@ -416,6 +418,8 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 		return answer.outcome == ATX_SESSION_UNKNOWN ? answer : ATX_ANSWER_DONE;
 	}
 	atx_renewal_end(atx_extension()->oid, session_id);
+	if (has_claims && !atx_release_session(authority, session_id))
+		atx_session_leave_closing(session_id);
 	atx_doorbell_ring(session_id);
 	atx_transaction_used_session();
 	atx_transaction_wakes_worker();

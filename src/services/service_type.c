@@ -14,7 +14,10 @@
 
 static const AtxServiceType *const types[] = {
 	&atx_counter_type,
-	&atx_map_type
+	&atx_map_type,
+	&atx_lock_type,
+	&atx_semaphore_type,
+	&atx_election_type
 };
 
 /*

@@ -76,6 +76,13 @@ static AtxStatement acknowledged_after = {
 	3, {INT8OID, INT8OID, INT8OID}
 };
 
+static AtxStatement complete = {
+	"UPDATE atomix.command SET state = $3, status = $4, message = $5, output = $6,"
+	" index = $7, at = $8"
+	" WHERE session_id = $1 AND sequence_num = $2 AND state = 'running'",
+	8, {INT8OID, INT8OID, TEXTOID, INT2OID, TEXTOID, BYTEAOID, INT8OID, TIMESTAMPTZOID}
+};
+
 static AtxStatement insert_many = {
 	"INSERT INTO atomix.command (session_id, sequence_num, service_id, index, at,"
 	" status, state, operation, fingerprint, message, output)"
@@ -406,6 +413,34 @@ atx_command_insert_many(const AtxCommand * commands, int count)
 	values[9] = varlena_array(texts[1], nulls[1], count, TEXTOID);
 	values[10] = varlena_array(texts[2], nulls[2], count, BYTEAOID);
 	(void) atx_execute(&insert_many, values, NULL);
+}
+
+/*
+ * Answer a command that is running, if it still is.
+ */
+void
+atx_command_complete(int64 session_id, int64 sequence_num, AtxStatus status,
+					 const char *message, const bytea *output, int64 index)
+{
+	AtxCommandState state = status == ATX_STATUS_CANCELED ?
+	ATX_COMMAND_CANCELED : ATX_COMMAND_COMPLETE;
+	Datum		values[] = {
+		Int64GetDatum(session_id),
+		Int64GetDatum(sequence_num),
+		CStringGetTextDatum(state_names[state]),
+		Int16GetDatum((int16) status),
+		message ? CStringGetTextDatum(message) : (Datum) 0,
+		PointerGetDatum(output),
+		Int64GetDatum(index),
+		TimestampTzGetDatum(atx_wall_now())
+	};
+	char		nulls[] = "        ";
+
+	if (message == NULL)
+		nulls[4] = 'n';
+	if (output == NULL)
+		nulls[5] = 'n';
+	(void) atx_execute(&complete, values, nulls);
 }
 
 /*

@@ -79,6 +79,8 @@ extern int	atx_command_acknowledged(int64 session_id, int64 after, int limit,
 									 AtxKnownNumber * *numbers);
 extern void atx_command_insert(const AtxCommand * command);
 extern void atx_command_insert_many(const AtxCommand * commands, int count);
+extern void atx_command_complete(int64 session_id, int64 sequence_num, AtxStatus status,
+								 const char *message, const bytea *output, int64 index);
 extern int64 atx_command_count(int64 session_id, int64 after, int64 last, int64 limit);
 extern int64 atx_command_remembered(int64 session_id, int64 limit);
 extern void atx_command_forget(int64 session_id, const int64 *numbers, int count);

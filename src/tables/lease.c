@@ -230,6 +230,30 @@ atx_lease_floor_in(Snapshot snapshot, int64 session_id, Oid role, int64 *floor)
 }
 
 /*
+ * Is the deadline of a session over, by its row?
+ */
+bool
+atx_lease_is_due(int64 session_id, const AtxMoment *moment)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		due = false;
+	bool		isnull;
+
+	atx_cursor_open(&cursor, &lease_table, false);
+	if (atx_cursor_find(&cursor, snapshot, &session_id, 1))
+		due = moment->now >
+			atx_lease_deadline(moment,
+							   DatumGetInt32(atx_cursor_datum(&cursor, LEASE_EPOCH, &isnull)),
+							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_RENEWED_AT, &isnull)),
+							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_SERVED, &isnull)),
+							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_TIMEOUT, &isnull)));
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return due;
+}
+
+/*
  * The number up to which all commands are acknowledged, which nobody else can
  * change until the transaction ends; false if there is no lease that the role
  * may use.

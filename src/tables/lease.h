@@ -58,6 +58,7 @@ extern bool atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
 extern bool atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
 							 AtxRenewal * renewal);
 extern bool atx_lease_floor_in(Snapshot snapshot, int64 session_id, Oid role, int64 *floor);
+extern bool atx_lease_is_due(int64 session_id, const AtxMoment *moment);
 extern bool atx_lease_lock_floor(int64 session_id, Oid role, int64 *floor);
 extern void atx_lease_set_floor(int64 session_id, int64 floor);
 extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor * anchors, int count);

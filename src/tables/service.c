@@ -20,6 +20,7 @@ enum
 	SERVICE_ID = 1,
 	SERVICE_VALUE,
 	SERVICE_REVISION,
+	SERVICE_DELAY,
 	SERVICE_PARTITION_ID,
 	SERVICE_TYPE,
 	SERVICE_NAMESPACE,
@@ -30,7 +31,7 @@ enum
 static AtxTable service_table = {"service", "service_pkey"};
 
 #define COLUMNS \
-	"s.service_id, s.partition_id, s.value, s.revision, s.type"
+	"s.service_id, s.partition_id, s.value, s.revision, s.type, s.delay"
 
 static AtxStatement find = {
 	"SELECT " COLUMNS " FROM atomix.service s"
@@ -39,10 +40,10 @@ static AtxStatement find = {
 };
 
 static AtxStatement insert = {
-	"INSERT INTO atomix.service (service_id, partition_id, type, namespace, name)"
-	" VALUES ($1, $2, $3, $4, $5)"
+	"INSERT INTO atomix.service (service_id, partition_id, type, namespace, name,"
+	" value) VALUES ($1, $2, $3, $4, $5, $6)"
 	" ON CONFLICT (name, namespace, partition_id) DO NOTHING",
-	5, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID}
+	6, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
 };
 
 static AtxStatement delete = {
@@ -67,6 +68,7 @@ read_one(uint64 found, AtxService * service)
 	service->value = atx_result_int64(0, 3);
 	service->revision = atx_result_int64(0, 4);
 	service->type = atx_result_text(0, 5);
+	service->delay = atx_result_int64(0, 6);
 	return true;
 }
 
@@ -93,6 +95,7 @@ read_row(AtxCursor *cursor, AtxService *service)
 	bool		isnull;
 
 	service->service_id = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_ID, &isnull));
+	service->delay = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_DELAY, &isnull));
 	service->partition_id = DatumGetInt32(atx_cursor_datum(cursor, SERVICE_PARTITION_ID, &isnull));
 	service->value = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_VALUE, &isnull));
 	service->revision = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_REVISION, &isnull));
@@ -174,7 +177,8 @@ atx_service_insert(const AtxService * service, const char *namespace,
 		Int32GetDatum(service->partition_id),
 		CStringGetTextDatum(service->type),
 		CStringGetTextDatum(namespace),
-		CStringGetTextDatum(name)
+		CStringGetTextDatum(name),
+		Int64GetDatum(service->value)
 	};
 
 	return atx_execute(&insert, values, NULL) > 0;
@@ -194,7 +198,9 @@ atx_service_save(const AtxService *service)
 
 	values[SERVICE_VALUE - 1] = Int64GetDatum(service->value);
 	values[SERVICE_REVISION - 1] = Int64GetDatum(service->revision);
-	replaced[SERVICE_VALUE - 1] = replaced[SERVICE_REVISION - 1] = true;
+	values[SERVICE_DELAY - 1] = Int64GetDatum(service->delay);
+	replaced[SERVICE_VALUE - 1] = replaced[SERVICE_REVISION - 1] =
+		replaced[SERVICE_DELAY - 1] = true;
 	atx_cursor_open(&cursor, &service_table, true);
 	if (atx_cursor_find(&cursor, snapshot, &service->service_id, 1))
 		atx_cursor_replace(&cursor, values, nulls, replaced);

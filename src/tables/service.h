@@ -21,6 +21,7 @@ typedef struct AtxService
 	int32		partition_id;
 	int64		value;			/* state of a type that has just a number */
 	int64		revision;
+	int64		delay;			/* ticks before the next grant after an expiry */
 	char	   *type;
 }			AtxService;
 
