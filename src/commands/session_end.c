@@ -226,14 +226,14 @@ atx_number_step(void)
 
 /*
  * Tell listeners of single sessions that it was rung for these, all in one
- * transaction, so that each is told of once.  What rings meanwhile is for the
- * next round.
+ * transaction, so that each is told of once.  What rings meanwhile, or could
+ * not be told because the transaction failed, is for the next round.
  */
 void
 atx_hint_step(void)
 {
 	int64		ids[ATX_DOORBELL_QUEUE];
-	int			count = atx_doorbell_take(MyDatabaseId, ids, ATX_DOORBELL_QUEUE);
+	int			count = atx_doorbell_take(ids, ATX_DOORBELL_QUEUE);
 	AtxSessionChange *changes;
 
 	if (count == 0)
