@@ -72,6 +72,25 @@ lock_free_ones(const AtxExpiry *expiry, int64 *ids, int count)
 }
 
 /*
+ * Keep those whose rows are due, and lock these.  A row that is locked is
+ * being renewed: who renews many sessions holds their rows, and no lock of
+ * ours.
+ */
+static int
+lock_due_rows(const AtxMoment *moment, int64 *ids, int count)
+{
+	int64		tried[ATX_END_BATCH];
+	int			due;
+
+	memcpy(tried, ids, sizeof(int64) * count);
+	due = atx_lease_lock_due(moment, ids, count);
+	for (int i = 0; i < count; i++)
+		if (!atx_lease_is_among(ids, due, tried[i]))
+			atx_unlock_exclusive(ATX_LOCK_SESSION, tried[i]);
+	return due;
+}
+
+/*
  * Keep those that memory lets go, marked so that they cannot be renewed any
  * more; have the rows of the others say what memory knows.
  */
@@ -114,6 +133,9 @@ expire(const AtxAuthority *authority, int64 *ids, int count, AtxExpiry *expiry)
 	if (count == 0)
 		return;
 	moment = atx_moment(authority);
+
+	/* The rows first, so that whatever is marked in memory does end. */
+	count = lock_due_rows(&moment, ids, count);
 	count = mark_due_ones(&moment, ids, count);
 	if (count > 0)
 		expiry->ended = atx_session_expire(&moment, ids, count, &expiry->latest);
