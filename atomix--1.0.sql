@@ -295,7 +295,7 @@ RETURNS TABLE (session_id bigint, state text, time_left interval)
 AS 'MODULE_PATHNAME', 'atomix_keep_alive_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.keep_alive_many(bigint[]) IS
-  'Renews many sessions, once the transaction commits, waiting for none. A row for each: opened (renewed), ending (its end is being decided), closing, closed, expired, unknown; time_left where it is opened. Errors: 54000 more than 512 that shared memory could not serve, 57P03 server not ready, 25006 read-only; at commit 40001 one has ended meanwhile.';
+  'Renews many sessions, once the transaction commits, waiting for none. A row for each: opened (renewed), ending (its end is being decided), closing, closed, expired, unknown; time_left where it is opened: less than the timeout only if another transaction is just writing the session''s lease. Errors: 57P03 server not ready, 25006 read-only; at commit 40001 one has ended meanwhile.';
 
 CREATE FUNCTION atomix.close_session(session_id bigint)
 RETURNS boolean

@@ -75,6 +75,13 @@ static int	nnoted = 0;
 static int	max_noted = 0;
 
 /*
+ * What this transaction has taken out of the queue, to be put back if it
+ * fails; in TopTransactionContext.
+ */
+static Ring * taken = NULL;
+static int	ntaken = 0;
+
+/*
  * Ask for the shared memory and the locks; in the request hook.
  */
 void
@@ -178,6 +185,20 @@ queue_for_worker(const Ring * ring)
 	LWLockRelease(doorbell->queue_lock);
 }
 
+/*
+ * Put back what a failed transaction has taken.  It is older than what came
+ * meanwhile, so it is what is lost if the queue is full.
+ */
+static void
+put_back(void)
+{
+	LWLockAcquire(doorbell->queue_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ntaken && doorbell->put - doorbell->taken < QUEUE_LENGTH; i++)
+		doorbell->queue[doorbell->put++ % QUEUE_LENGTH] = taken[i];
+	LWLockRelease(doorbell->queue_lock);
+	atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
+}
+
 static void
 ring_all(void)
 {
@@ -201,11 +222,15 @@ at_end_of_transaction(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT && nnoted > 0)
 		ring_all();
+	if (event == XACT_EVENT_ABORT && ntaken > 0)
+		put_back();
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
 	{
 		noted = NULL;
 		nnoted = max_noted = 0;
+		taken = NULL;
+		ntaken = 0;
 	}
 }
 
@@ -315,25 +340,31 @@ atx_doorbell_wait(int64 session_id, uint64 *position, AtxTick until)
 }
 
 /*
- * Take sessions of a database that were rung for out of the queue; returns
- * how many.  Those of other databases are left, in order.
+ * Take sessions of this database that were rung for out of the queue, for
+ * good when the transaction commits, and at most once in it; returns how many.
+ * Those of other databases are left, in order.
  */
 int
-atx_doorbell_take(Oid database, int64 *session_ids, int limit)
+atx_doorbell_take(int64 *session_ids, int limit)
 {
 	uint64		kept;
 	int			count = 0;
 
 	if (doorbell == NULL)
 		return 0;
+	Assert(ntaken == 0);
+	taken = MemoryContextAlloc(TopTransactionContext, limit * sizeof(Ring));
 	LWLockAcquire(doorbell->queue_lock, LW_EXCLUSIVE);
 	kept = doorbell->taken;
 	for (uint64 i = doorbell->taken; i < doorbell->put; i++)
 	{
 		Ring		ring = doorbell->queue[i % QUEUE_LENGTH];
 
-		if (ring.database == database && count < limit)
+		if (ring.database == MyDatabaseId && count < limit)
+		{
 			session_ids[count++] = ring.session_id;
+			taken[ntaken++] = ring;
+		}
 		else
 			doorbell->queue[kept++ % QUEUE_LENGTH] = ring;
 	}

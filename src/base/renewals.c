@@ -46,6 +46,8 @@ typedef struct Entry
 	Key			key;
 	int			ender;			/* pid whose transaction ends it, or 0;
 								 * partition lock */
+	bool		dropped;		/* with its database or extension; goes when
+								 * nobody uses it any more */
 	Oid			owner;
 	int64		timeout;
 	pg_atomic_uint64 renewed_at;
@@ -223,6 +225,7 @@ atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal * renewal)
 	if (entry != NULL && !found)
 	{
 		entry->ender = 0;
+		entry->dropped = false;
 		entry->owner = renewal->owner;
 		entry->timeout = renewal->timeout;
 		pg_atomic_init_u64(&entry->renewed_at, (uint64) renewal->renewed_at);
@@ -317,6 +320,26 @@ pin(Note * note)
 	return note->entry != NULL;
 }
 
+static bool
+is_in_use(Entry * entry)
+{
+	return entry->ender != 0 || pg_atomic_read_u32(&entry->pins) != 0;
+}
+
+/* Remove an entry that was in use when it should have gone. */
+static void
+remove_dropped(const Key * key)
+{
+	uint32		hash = get_hash_value(entries, key);
+	Entry	   *entry;
+
+	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
+	entry = search(key, hash, HASH_FIND, NULL);
+	if (entry != NULL && entry->dropped && !is_in_use(entry))
+		(void) search(key, hash, HASH_REMOVE, NULL);
+	LWLockRelease(lock_of(hash));
+}
+
 static void
 unpin(Note * note)
 {
@@ -326,10 +349,12 @@ unpin(Note * note)
 		return;
 	note->entry = NULL;
 	pg_atomic_fetch_sub_u32(&entry->pins, 1);
-	/* Whoever ends it set ender before it read the pins. */
+	/* Whoever ends or drops it said so before it read the pins. */
 	pg_memory_barrier();
 	if (entry->ender != 0)
 		ConditionVariableBroadcast(&header->unpinned);
+	if (entry->dropped)
+		remove_dropped(&note->key);
 }
 
 static bool
@@ -386,10 +411,14 @@ static void
 take_mark_back(const Mark * mark)
 {
 	LWLock	   *lock = lock_of(get_hash_value(entries, &mark->key));
+	bool		dropped;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	mark->entry->ender = 0;
+	dropped = mark->entry->dropped;
 	LWLockRelease(lock);
+	if (dropped)
+		remove_dropped(&mark->key);
 }
 
 static void
@@ -630,31 +659,73 @@ atx_renewal_anchored(Oid extension, const AtxAnchor * anchor)
 }
 
 /*
- * Remove the entries of a database other than those of one extension of it
- * (InvalidOid: all); returns how many.  For what was dropped.
+ * Remove the entries of a database: those of an extension, or those of all
+ * but it.  One that is in use is left to whoever uses it.  Allocates nothing
+ * and raises nothing: it may be called in a commit callback.
  */
-int
-atx_renewals_forget(Oid database, Oid kept_extension)
+static void
+forget(Oid database, Oid extension, bool others)
 {
 	HASH_SEQ_STATUS scan;
 	Entry	   *entry;
-	int			count = 0;
 
 	if (entries == NULL)
-		return 0;
+		return;
 	for (int i = 0; i < PARTITIONS; i++)
 		LWLockAcquire(&locks[i].lock, LW_EXCLUSIVE);
 	hash_seq_init(&scan, entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
 		if (entry->key.database != database ||
-			entry->key.extension == kept_extension ||
-			entry->ender != 0 || pg_atomic_read_u32(&entry->pins) != 0)
+			(entry->key.extension == extension) == others)
 			continue;
-		(void) hash_search(entries, &entry->key, HASH_REMOVE, NULL);
-		count++;
+		entry->dropped = true;
+		pg_memory_barrier();
+		if (!is_in_use(entry))
+			(void) hash_search(entries, &entry->key, HASH_REMOVE, NULL);
 	}
 	for (int i = PARTITIONS - 1; i >= 0; i--)
 		LWLockRelease(&locks[i].lock);
-	return count;
+}
+
+/*
+ * Forget all of a database but those of one extension (InvalidOid: all).
+ */
+void
+atx_renewals_forget_others(Oid database, Oid kept_extension)
+{
+	forget(database, kept_extension, true);
+}
+
+/*
+ * Forget those of an extension of this database that was dropped.
+ */
+void
+atx_renewals_forget_extension(Oid extension)
+{
+	forget(MyDatabaseId, extension, false);
+}
+
+/*
+ * The database with entries that comes next after one, InvalidOid at the end.
+ */
+Oid
+atx_renewals_next_database(Oid after)
+{
+	HASH_SEQ_STATUS scan;
+	Entry	   *entry;
+	Oid			next = InvalidOid;
+
+	if (entries == NULL)
+		return next;
+	for (int i = 0; i < PARTITIONS; i++)
+		LWLockAcquire(&locks[i].lock, LW_SHARED);
+	hash_seq_init(&scan, entries);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		if (entry->key.database > after &&
+			(!OidIsValid(next) || entry->key.database < next))
+			next = entry->key.database;
+	for (int i = PARTITIONS - 1; i >= 0; i--)
+		LWLockRelease(&locks[i].lock);
+	return next;
 }

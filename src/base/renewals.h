@@ -62,6 +62,8 @@ extern void atx_renewal_end(Oid extension, int64 session_id);
 extern int	atx_renewals_to_anchor(Oid extension, AtxTick now,
 								   AtxAnchor * anchors, int limit);
 extern void atx_renewal_anchored(Oid extension, const AtxAnchor * anchor);
-extern int	atx_renewals_forget(Oid database, Oid kept_extension);
+extern void atx_renewals_forget_others(Oid database, Oid kept_extension);
+extern void atx_renewals_forget_extension(Oid extension);
+extern Oid	atx_renewals_next_database(Oid after);
 
 #endif							/* ATX_RENEWALS_H */

@@ -74,6 +74,31 @@ static AtxStatement set_floor = {
 	2, {INT8OID, INT8OID}
 };
 
+/* $1 to $4 as in ATX_LEASE_DEADLINE. */
+static AtxStatement read_many = {
+	"SELECT l.session_id, l.owner, l.timeout,"
+	" CASE WHEN l.epoch = $1 AND l.renewed_at >= $3 THEN l.renewed_at ELSE 0 END,"
+	" l.xmin, GREATEST(0, LEAST(" ATX_LEASE_TIMEOUT ", " ATX_LEASE_DEADLINE " - $2))"
+	" FROM atomix.lease l WHERE l.session_id = ANY ($5)"
+	" AND " ATX_LEASE_USABLE_BY("$6"),
+	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, OIDOID}
+};
+
+static AtxStatement renew_many = {
+	"UPDATE atomix.lease l SET epoch = $2, renewed_at = $3, served = $4"
+	" WHERE l.session_id = ANY (ARRAY(SELECT k.session_id FROM atomix.lease k"
+	" WHERE k.session_id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED))"
+	" RETURNING l.session_id",
+	4, {INT8ARRAYOID, INT4OID, INT8OID, INT8OID}
+};
+
+/* The condition is evaluated on the newest version of each row. */
+static AtxStatement lock_due = {
+	"SELECT l.session_id FROM atomix.lease l WHERE l.session_id = ANY ($5)"
+	" AND " ATX_LEASE_DEADLINE " < $2 FOR UPDATE SKIP LOCKED",
+	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
+};
+
 /*
  * $1 to $4 as in ATX_LEASE_DEADLINE.  A row that was renewed meanwhile is not
  * set back.
@@ -203,6 +228,111 @@ atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
 	renewal->timeout = atx_result_int64(0, 2);
 	renewal->renewed_at = renewal->anchored_at = atx_result_int64(0, 3);
 	return true;
+}
+
+static bool
+is_own_change(Datum xmin)
+{
+	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+}
+
+/*
+ * Read those of the leases that exist and that the role may use; returns how
+ * many.
+ */
+int
+atx_lease_read_many(const AtxMoment *moment, Oid role, const int64 *ids,
+					int count, AtxLeaseCopy * leases)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(moment->grace_served),
+		atx_int64_array(ids, count),
+		ObjectIdGetDatum(role)
+	};
+	int			found = (int) atx_execute(&read_many, values, NULL);
+
+	for (int i = 0; i < found; i++)
+	{
+		AtxLeaseCopy *lease = &leases[i];
+		AtxRenewal *renewal = &lease->renewal;
+
+		lease->session_id = atx_result_int64(i, 1);
+		renewal->owner = atx_result_oid(i, 2);
+		renewal->timeout = atx_result_int64(i, 3);
+		renewal->renewed_at = renewal->anchored_at = atx_result_int64(i, 4);
+		lease->committed = !is_own_change(atx_result_datum(i, 5));
+		lease->recent = atx_coalesce_renewals && renewal->renewed_at != 0 &&
+			renewal->renewed_at >= moment->now - renewal->timeout / 8;
+		lease->time_left = atx_result_int64(i, 6);
+	}
+	return found;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Put the ids that a statement has returned first, ascending. */
+static int
+take_ids(int64 *ids, uint64 found)
+{
+	for (uint64 i = 0; i < found; i++)
+		ids[i] = atx_result_int64(i, 1);
+	qsort(ids, found, sizeof(int64), compare_ids);
+	return (int) found;
+}
+
+/*
+ * Is the id among those that a function below has put first?
+ */
+bool
+atx_lease_is_among(const int64 *ids, int count, int64 id)
+{
+	return bsearch(&id, ids, count, sizeof(int64), compare_ids) != NULL;
+}
+
+/*
+ * Renew leases at the moment but those whose rows are locked: it waits for
+ * nobody.  Returns how many, which then stand first.
+ */
+int
+atx_lease_renew_many(const AtxMoment *moment, int64 *ids, int count)
+{
+	Datum		values[] = {
+		atx_int64_array(ids, count),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->served)
+	};
+
+	return take_ids(ids, atx_execute(&renew_many, values, NULL));
+}
+
+/*
+ * Lock the rows of those that are past their deadline; those that are locked
+ * are left out, as somebody is renewing them.  Returns how many, which then
+ * stand first: until the transaction ends nobody can renew them.
+ */
+int
+atx_lease_lock_due(const AtxMoment *moment, int64 *ids, int count)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(moment->grace_served),
+		atx_int64_array(ids, count)
+	};
+
+	return take_ids(ids, atx_execute(&lock_due, values, NULL));
 }
 
 /*

@@ -97,8 +97,9 @@ static AtxStatement find_floor = {
  * Rows to be changed are named by an array: a plan that was saved while the
  * tables were small must not come to join them the wrong way round.
  *
- * $1 to $4 as in ATX_LEASE_DEADLINE, $5 the candidates.  The condition is
- * evaluated on the newest version of each row.
+ * $1 to $4 as in ATX_LEASE_DEADLINE, $5 the candidates, whose rows are locked
+ * so that it need not wait.  The condition is evaluated on the newest version
+ * of each row.
  */
 static AtxStatement expire_leases = {
 	"DELETE FROM atomix.lease l WHERE l.session_id = ANY ($5)"

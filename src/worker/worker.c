@@ -273,7 +273,7 @@ look_step(void *state)
 
 	/* What a dropped predecessor of the extension left. */
 	if (renewals_kept_for != extension->oid)
-		(void) atx_renewals_forget(MyDatabaseId, extension->oid);
+		atx_renewals_forget_others(MyDatabaseId, extension->oid);
 	renewals_kept_for = extension->oid;
 
 	strlcpy(atx_worker_slot->sql_version, extension->version, sizeof(atx_worker_slot->sql_version));
@@ -706,7 +706,7 @@ cycle(void)
 			if (noticed || pg_atomic_exchange_u32(&atx_worker_slot->work, 0) != 0)
 				return 0;
 			wanted = false;
-			(void) atx_renewals_forget(MyDatabaseId, InvalidOid);
+			atx_renewals_forget_others(MyDatabaseId, InvalidOid);
 			ereport(LOG, (errmsg("atomix worker ends: the extension is not in this database")));
 			proc_exit(0);
 		case ATX_RUN_FAILED:
