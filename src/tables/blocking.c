@@ -45,8 +45,9 @@ static AtxStatement waiters = {
 };
 
 /*
- * Who holds the lock of a session that should have ended long ago.  $1 to $4
- * as in ATX_LEASE_DEADLINE, $5 how long ago, $6 the lock's class.
+ * Who holds the lock of a session that should have ended long ago, and has
+ * been running for as long.  $1 to $4 as in ATX_LEASE_DEADLINE, $5 how long, $6
+ * the lock's class.
  */
 static AtxStatement expiry = {
 	"SELECT COALESCE(h.pid, 0), pg_catalog.max($2 - " ATX_LEASE_DEADLINE ")"
@@ -54,6 +55,9 @@ static AtxStatement expiry = {
 	" ON l.session_id = (h.classid::pg_catalog.int8 << 32) | h.objid::pg_catalog.int8"
 	" WHERE h.locktype = 'userlock' AND h.granted AND h.database = $7"
 	" AND h.objsubid = $6 AND " ATX_LEASE_DEADLINE " < $2 - $5"
+	" AND (h.pid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
+	" WHERE a.pid = h.pid AND a.xact_start < pg_catalog.clock_timestamp()"
+	" - pg_catalog.make_interval(secs => $5 / 1000000.0)))"
 	" GROUP BY 1",
 	7, {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT2OID, OIDOID}
 };
