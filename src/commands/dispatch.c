@@ -204,11 +204,8 @@ atx_command(AtxScope *scope, const AtxAddress * address, const AtxPayload * payl
 		return answer;
 	}
 	if (!numbered.admission.attached || operation.type == NULL)
-	{
-		atx_unlock_service(address->service_id, operation.access);
 		return refuse(&numbered, address,
 					  not_open(address, numbered.admission.deleted), result);
-	}
 
 	if (operation.access == ATX_ACCESS_EXCLUSIVE)
 		atx_service_require_unchanged(address->service_id);

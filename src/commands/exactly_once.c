@@ -150,6 +150,17 @@ admit(AtxScope *scope, AtxNumbered * numbered)
 }
 
 /*
+ * The service's lock is kept only by who is going to work on it.  Others would
+ * keep its users waiting until their transaction ends, be it strangers.
+ */
+static bool
+works_on_service(const AtxNumbered * numbered, AtxAnswer answer)
+{
+	return answer.outcome == ATX_DONE && !numbered->replay &&
+		numbered->admission.attached;
+}
+
+/*
  * Begin a command: lock and renew its session, lock its number and service,
  * and see whether it was executed before.  Unless numbered->replay is true
  * then, the caller executes it and records the outcome.
@@ -164,9 +175,13 @@ atx_numbered_begin(AtxScope *scope, AtxNumbered * numbered, AtxAccess access)
 		return answer;
 	if (numbered->sequence_num != 0)
 		atx_lock_number(numbered->session_id, numbered->sequence_num);
-	if (numbered->service_id != 0)
-		atx_lock_service(numbered->service_id, access);
-	return admit(scope, numbered);
+	if (numbered->service_id == 0)
+		return admit(scope, numbered);
+	atx_lock_service(numbered->service_id, access);
+	answer = admit(scope, numbered);
+	if (!works_on_service(numbered, answer))
+		atx_unlock_service(numbered->service_id, access);
+	return answer;
 }
 
 static int
@@ -226,7 +241,10 @@ atx_numbered_begin_many(AtxScope *scope, AtxNumbered * numbered, int count,
 	if (numbered->sequence_num != 0)
 		lock_row_of_numbers(numbered, count);
 	atx_lock_service(numbered->service_id, access);
-	return admit(scope, numbered);
+	answer = admit(scope, numbered);
+	if (answer.outcome == ATX_DONE && !numbered->admission.attached)
+		atx_unlock_service(numbered->service_id, access);
+	return answer;
 }
 
 /*

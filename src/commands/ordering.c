@@ -17,6 +17,7 @@
 #include "commands/ordering.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
+#include "tables/attachment.h"
 
 typedef struct Member
 {
@@ -82,6 +83,36 @@ by_service(const void *a, const void *b)
 	return (int) y->access - (int) x->access;
 }
 
+static int
+by_id(const void *a, const void *b)
+{
+	const int64 *x = a;
+	const int64 *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/*
+ * Leave alone the services that a session's members name without having them
+ * open: they are refused later on, and until the transaction ends nobody
+ * shall wait for a stranger to his service.
+ */
+static void
+skip_services_not_open(int64 session_id, Member * members, int count)
+{
+	int64	   *open = palloc(sizeof(int64) * count);
+	int			nopen;
+
+	for (int i = 0; i < count; i++)
+		open[i] = members[i].service_id;
+	nopen = atx_attachment_open_of(session_id, open, count);
+	qsort(open, nopen, sizeof(int64), by_id);
+	for (int i = 0; i < count; i++)
+		if (bsearch(&members[i].service_id, open, nopen, sizeof(int64), by_id) == NULL)
+			members[i].service_id = 0;
+	pfree(open);
+}
+
 /*
  * Lock a session for its members from n on; returns how many they are.  What
  * they name is none of a session's business that cannot be used.
@@ -103,6 +134,8 @@ lock_session(AtxScope *scope, AtxLockPlan * plan, int n)
 			plan->members[i].sequence_num = 0;
 			plan->members[i].service_id = 0;
 		}
+	else
+		skip_services_not_open(session_id, &plan->members[n], count);
 	return count;
 }
 
