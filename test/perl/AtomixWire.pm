@@ -131,10 +131,11 @@ sub evaluate
 	return $answer;
 }
 
-# Apply several, each given as [input, headers ...]; returns their answers.
-sub apply_all
+# The call that applies several, each given as [input, headers ...], as part of
+# a statement.
+sub batch_call
 {
-	my ($self, @members) = @_;
+	my (@members) = @_;
 	my (@headers, @inputs);
 
 	for my $member (@members)
@@ -144,10 +145,18 @@ sub apply_all
 		push @headers, hex_of(request_headers('Command', %headers));
 		push @inputs, hex_of(encode_message("$v1.PartitionInput", $input));
 	}
+	return 'atomix.partition_commands('
+	  . 'ARRAY[' . join(',', @headers) . ']::bytea[], '
+	  . 'ARRAY[' . join(',', @inputs) . ']::bytea[])';
+}
+
+# Apply several; returns their answers.
+sub apply_all
+{
+	my ($self, @members) = @_;
+
 	return $self->ask('Command',
-		'(SELECT * FROM atomix.partition_commands('
-		  . 'ARRAY[' . join(',', @headers) . ']::bytea[], '
-		  . 'ARRAY[' . join(',', @inputs) . ']::bytea[]) ORDER BY n) AS members');
+		'(SELECT * FROM ' . batch_call(@members) . ' ORDER BY n) AS members');
 }
 
 #
