@@ -385,6 +385,16 @@ for my $case (
 }
 is($psql->query_safe("SELECT atomix.counter_get('counted')"), '1', 'and nothing happened');
 
+# That a service was deleted is a refusal like others.
+{
+	my $input = map_input($session, $deleted, 'size');
+	my $answer = $wire->apply($input, number => 1);
+
+	is(outcome($answer), "NOT_FOUND: service $deleted was deleted", 'deleted, numbered');
+	is($wire->apply(close_input($session, $deleted))->{status}, 'OK', 'closed');
+	is($wire->apply($input, number => 1)->{headers_bytes}, $answer->{headers_bytes}, 'is replayed');
+}
+
 # An INVALID of the request itself leaves the number free.
 is($wire->apply($nothing, session => $s, number => 50)->{status}, 'INVALID', 'an empty input');
 is($wire->apply(close_input($s), number => 50)->{status}, 'INVALID', 'a close of nothing');
