@@ -53,7 +53,7 @@ address_arguments(FunctionCallInfo fcinfo, const char *number_name)
 }
 
 static Datum
-status_datum(const AtxResult * result)
+status_datum(const AtxResult *result)
 {
 	return CStringGetTextDatum(result->state == ATX_COMMAND_RUNNING ? "RUNNING" :
 							   atx_status_name(result->reply.status));
@@ -119,7 +119,7 @@ payloads_argument(FunctionCallInfo fcinfo, int n, int *count)
 }
 
 static void
-put_member(ReturnSetInfo *rsinfo, int64 sequence_num, const AtxResult * result)
+put_member(ReturnSetInfo *rsinfo, int64 sequence_num, const AtxResult *result)
 {
 	Datum		values[4];
 	bool		nulls[4] = {false};

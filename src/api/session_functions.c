@@ -179,7 +179,7 @@ static const char *const member_states[] = {
 };
 
 static void
-put_member(ReturnSetInfo *rsinfo, const AtxMember * member, const Datum *state_names)
+put_member(ReturnSetInfo *rsinfo, const AtxMember *member, const Datum *state_names)
 {
 	Interval	left = {0};
 	Datum		values[3];

@@ -40,7 +40,7 @@ typedef struct Ring
 {
 	Oid			database;
 	int64		session_id;
-}			Ring;
+} Ring;
 
 typedef struct Bucket
 {
@@ -50,7 +50,7 @@ typedef struct Bucket
 	ConditionVariable rung;
 	LWLock	   *lock;			/* protects the above but the condition
 								 * variable */
-}			Bucket;
+} Bucket;
 
 typedef struct Doorbell
 {
@@ -59,7 +59,7 @@ typedef struct Doorbell
 	uint64		taken;			/* ... taken from it or lost, ever */
 	Ring		queue[QUEUE_LENGTH];
 	Bucket		buckets[BUCKETS];
-}			Doorbell;
+} Doorbell;
 
 /* A ring of this transaction, in TopTransactionContext. */
 typedef struct Noted
@@ -67,10 +67,10 @@ typedef struct Noted
 	int64		session_id;
 	int			level;			/* of the subtransaction */
 	bool		told;			/* to listeners, by the worker */
-}			Noted;
+} Noted;
 
-static Doorbell * doorbell = NULL;
-static Noted * noted = NULL;
+static Doorbell *doorbell = NULL;
+static Noted *noted = NULL;
 static int	nnoted = 0;
 static int	max_noted = 0;
 
@@ -78,7 +78,7 @@ static int	max_noted = 0;
  * What this transaction has taken out of the queue, to be put back if it
  * fails; in TopTransactionContext.
  */
-static Ring * taken = NULL;
+static Ring *taken = NULL;
 static int	ntaken = 0;
 
 /*
@@ -163,7 +163,7 @@ atx_doorbell_wake(int64 channel)
 }
 
 static void
-wake_waiters(const Ring * ring)
+wake_waiters(const Ring *ring)
 {
 	Bucket	   *bucket = bucket_of(ring->database, ring->session_id);
 
@@ -176,7 +176,7 @@ wake_waiters(const Ring * ring)
 
 /* When the queue is full the oldest ring is lost: it may be nobody's. */
 static void
-queue_for_worker(const Ring * ring)
+queue_for_worker(const Ring *ring)
 {
 	LWLockAcquire(doorbell->queue_lock, LW_EXCLUSIVE);
 	if (doorbell->put - doorbell->taken == QUEUE_LENGTH)
@@ -285,7 +285,7 @@ atx_doorbell_position(int64 session_id)
  * If more was rung than the bucket remembers, it may have been.
  */
 static bool
-was_rung(Bucket * bucket, int64 session_id, uint64 *position)
+was_rung(Bucket *bucket, int64 session_id, uint64 *position)
 {
 	bool		rung;
 
@@ -293,7 +293,7 @@ was_rung(Bucket * bucket, int64 session_id, uint64 *position)
 	rung = bucket->rings - *position > REMEMBERED;
 	for (; !rung && *position < bucket->rings; (*position)++)
 	{
-		const		Ring *ring = &bucket->latest[*position % REMEMBERED];
+		const Ring *ring = &bucket->latest[*position % REMEMBERED];
 
 		rung = ring->session_id == session_id && ring->database == MyDatabaseId;
 	}

@@ -25,10 +25,10 @@ typedef struct LevelCount
 {
 	int			held;
 	struct LevelCount *outer;
-}			LevelCount;
+} LevelCount;
 
 static int	held = 0;			/* by this transaction */
-static LevelCount * levels = NULL;	/* innermost first, in
+static LevelCount *levels = NULL;	/* innermost first, in
 									 * TopTransactionContext */
 
 static void

@@ -21,8 +21,8 @@ typedef enum AtxLockClass
 								 * whoever ends it */
 	ATX_LOCK_COMMAND,			/* a hash of session and number: one executes,
 								 * the others wait for its outcome */
-	ATX_LOCK_CLAIM,				/* shared by guards, exclusive by whoever
-								 * ends or moves the grant */
+	ATX_LOCK_CLAIM,				/* shared by guards, exclusive by whoever ends
+								 * or moves the grant */
 	ATX_LOCK_NAME,				/* a hash of a name: creating that service */
 	ATX_LOCK_SERVICE,			/* shared for independent keys of a
 								 * collection, else exclusive */

@@ -39,7 +39,7 @@ typedef struct Key
 	int64		session_id;
 	Oid			database;
 	Oid			extension;
-}			Key;
+} Key;
 
 typedef struct Entry
 {
@@ -53,12 +53,12 @@ typedef struct Entry
 	pg_atomic_uint64 renewed_at;
 	pg_atomic_uint64 anchored_at;
 	pg_atomic_uint32 pins;		/* raised under the partition lock */
-}			Entry;
+} Entry;
 
 typedef struct Header
 {
 	ConditionVariable unpinned; /* an entry that is being ended lost a pin */
-}			Header;
+} Header;
 
 /* A renewal of this transaction. */
 typedef struct Note
@@ -68,7 +68,7 @@ typedef struct Note
 	AtxTick		at;
 	int			level;			/* of the subtransaction */
 	bool		in_row;			/* the row is renewed as well */
-}			Note;
+} Note;
 
 /* A session that this transaction ends. */
 typedef struct Mark
@@ -76,17 +76,17 @@ typedef struct Mark
 	Entry	   *entry;
 	Key			key;
 	int			level;
-}			Mark;
+} Mark;
 
-static Header * header = NULL;
-static HTAB * entries = NULL;
-static LWLockPadded * locks = NULL;
+static Header *header = NULL;
+static HTAB *entries = NULL;
+static LWLockPadded *locks = NULL;
 
 /* Both arrays live in TopTransactionContext. */
-static Note * notes = NULL;
+static Note *notes = NULL;
 static int	nnotes = 0;
 static int	max_notes = 0;
-static Mark * marks = NULL;
+static Mark *marks = NULL;
 static int	nmarks = 0;
 static int	max_marks = 0;
 
@@ -147,7 +147,7 @@ make_key(Oid extension, int64 session_id)
 }
 
 static bool
-same_key(const Key * a, const Key * b)
+same_key(const Key *a, const Key *b)
 {
 	return a->session_id == b->session_id && a->database == b->database &&
 		a->extension == b->extension;
@@ -160,7 +160,7 @@ lock_of(uint32 hash)
 }
 
 static Entry *
-search(const Key * key, uint32 hash, HASHACTION action, bool *found)
+search(const Key *key, uint32 hash, HASHACTION action, bool *found)
 {
 	return (Entry *) hash_search_with_hash_value(entries, key, hash, action, found);
 }
@@ -179,7 +179,7 @@ raise_to(pg_atomic_uint64 *value, AtxTick tick)
  * Look a session up; the copy is valid unless it is absent.
  */
 AtxRenewalState
-atx_renewal_find(Oid extension, int64 session_id, AtxRenewal * renewal)
+atx_renewal_find(Oid extension, int64 session_id, AtxRenewal *renewal)
 {
 	Key			key = make_key(extension, session_id);
 	uint32		hash;
@@ -210,7 +210,7 @@ atx_renewal_find(Oid extension, int64 session_id, AtxRenewal * renewal)
  * between the reading of the row and now.
  */
 bool
-atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal * renewal)
+atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal *renewal)
 {
 	Key			key = make_key(extension, session_id);
 	uint32		hash;
@@ -253,7 +253,7 @@ grow(void *array, int *max, Size element)
  * so that a session renewed again and again takes no more memory.
  */
 static Note *
-note_for(const Key * key, int level, bool in_row)
+note_for(const Key *key, int level, bool in_row)
 {
 	Note	   *last = nnotes > 0 ? &notes[nnotes - 1] : NULL;
 
@@ -304,7 +304,7 @@ atx_renewal_note(Oid extension, int64 session_id, AtxTick at, bool in_row)
  * where it was may serve another session by now.
  */
 static bool
-pin(Note * note)
+pin(Note *note)
 {
 	uint32		hash = get_hash_value(entries, &note->key);
 	Entry	   *entry;
@@ -321,14 +321,14 @@ pin(Note * note)
 }
 
 static bool
-is_in_use(Entry * entry)
+is_in_use(Entry *entry)
 {
 	return entry->ender != 0 || pg_atomic_read_u32(&entry->pins) != 0;
 }
 
 /* Remove an entry that was in use when it should have gone. */
 static void
-remove_dropped(const Key * key)
+remove_dropped(const Key *key)
 {
 	uint32		hash = get_hash_value(entries, key);
 	Entry	   *entry;
@@ -341,7 +341,7 @@ remove_dropped(const Key * key)
 }
 
 static void
-unpin(Note * note)
+unpin(Note *note)
 {
 	Entry	   *entry = note->entry;
 
@@ -358,7 +358,7 @@ unpin(Note * note)
 }
 
 static bool
-ended_by_me(const Key * key)
+ended_by_me(const Key *key)
 {
 	for (int i = 0; i < nmarks; i++)
 		if (same_key(&marks[i].key, key))
@@ -398,7 +398,7 @@ store_all(void)
 }
 
 static void
-remove_entry(const Mark * mark)
+remove_entry(const Mark *mark)
 {
 	uint32		hash = get_hash_value(entries, &mark->key);
 
@@ -408,7 +408,7 @@ remove_entry(const Mark * mark)
 }
 
 static void
-take_mark_back(const Mark * mark)
+take_mark_back(const Mark *mark)
 {
 	LWLock	   *lock = lock_of(get_hash_value(entries, &mark->key));
 	bool		dropped;
@@ -490,7 +490,7 @@ atx_renewals_init(void)
 
 /* Room for one more mark, made before any lock is held. */
 static Mark *
-next_mark(const Key * key)
+next_mark(const Key *key)
 {
 	if (nmarks == max_marks)
 		marks = grow(marks, &max_marks, sizeof(Mark));
@@ -506,7 +506,7 @@ next_mark(const Key * key)
  * first, hence the order of reading.
  */
 static bool
-is_due(Entry * entry, AtxTick now, AtxTick grace_from)
+is_due(Entry *entry, AtxTick now, AtxTick grace_from)
 {
 	AtxTick		renewed_at;
 
@@ -597,7 +597,7 @@ atx_renewal_end(Oid extension, int64 session_id)
 }
 
 static bool
-wants_anchor(Entry * entry, AtxTick now, AtxTick *renewed_at)
+wants_anchor(Entry *entry, AtxTick now, AtxTick *renewed_at)
 {
 	AtxTick		anchored_at = (AtxTick) pg_atomic_read_u64(&entry->anchored_at);
 
@@ -610,7 +610,7 @@ wants_anchor(Entry * entry, AtxTick now, AtxTick *renewed_at)
  * returns how many.
  */
 int
-atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor * anchors, int limit)
+atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor *anchors, int limit)
 {
 	HASH_SEQ_STATUS scan;
 	Entry	   *entry;
@@ -645,7 +645,7 @@ atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor * anchors, int limi
  * The row knows this renewal now, and that is committed.
  */
 void
-atx_renewal_anchored(Oid extension, const AtxAnchor * anchor)
+atx_renewal_anchored(Oid extension, const AtxAnchor *anchor)
 {
 	Key			key = make_key(extension, anchor->session_id);
 	uint32		hash = get_hash_value(entries, &key);

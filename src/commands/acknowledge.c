@@ -25,20 +25,20 @@
 /* The numbers that are known, in order, on the way of a floor upwards. */
 typedef struct Known
 {
-	const		AtxKnownNumber *numbers;
+	const AtxKnownNumber *numbers;
 	int			count;
 	int			next;
-}			Known;
+} Known;
 
 static bool
-is_pending(const AtxPending * pending, int64 number)
+is_pending(const AtxPending *pending, int64 number)
 {
 	return pending->filter != NULL &&
 		atx_bloom_contains(pending->filter, (uint64) number);
 }
 
 static bool
-is_known(Known * known, int64 number)
+is_known(Known *known, int64 number)
 {
 	while (known->next < known->count &&
 		   known->numbers[known->next].sequence_num < number)
@@ -48,7 +48,7 @@ is_known(Known * known, int64 number)
 }
 
 static int64
-advance(int64 floor, Known * known, const AtxPending * pending)
+advance(int64 floor, Known *known, const AtxPending *pending)
 {
 	for (int step = 0; step < MAX_STEPS && floor < pending->last; step++)
 	{
@@ -64,8 +64,8 @@ advance(int64 floor, Known * known, const AtxPending * pending)
  * covers them, and numbers to keep bare.
  */
 static void
-release_outcomes(int64 session_id, int64 floor, const Known * known,
-				 const AtxPending * pending)
+release_outcomes(int64 session_id, int64 floor, const Known *known,
+				 const AtxPending *pending)
 {
 	int64	   *covered = palloc(sizeof(int64) * Max(known->count, 1));
 	int64	   *above = palloc(sizeof(int64) * Max(known->count, 1));
@@ -74,7 +74,7 @@ release_outcomes(int64 session_id, int64 floor, const Known * known,
 
 	for (int i = 0; i < known->count; i++)
 	{
-		const		AtxKnownNumber *number = &known->numbers[i];
+		const AtxKnownNumber *number = &known->numbers[i];
 
 		if (number->state != ATX_COMMAND_ACKNOWLEDGED &&
 			(number->sequence_num > pending->last ||
@@ -155,7 +155,7 @@ cancel_given_up(const AtxAuthority *authority, int64 session_id, AtxKnownNumber 
  * and renew the session.
  */
 AtxAnswer
-atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending * pending)
+atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending *pending)
 {
 	const AtxAuthority *authority;
 	AtxAnswer	answer = atx_use_session(scope, session_id, false, &authority);
@@ -220,7 +220,7 @@ raise_over_acknowledged(int64 session_id, int64 floor)
 
 /* Keep of a number, whose lock is held, no more than that it is over. */
 static AtxAnswer
-acknowledge_number(const AtxNumbered * numbered, int64 floor)
+acknowledge_number(const AtxNumbered *numbered, int64 floor)
 {
 	AtxCommand	command;
 	AtxAnswer	answer = ATX_ANSWER_DONE;

@@ -26,16 +26,16 @@
 /* An operation with what its type knows of it. */
 typedef struct Operation
 {
-	const		AtxServiceType *type;	/* NULL: there is no such service */
+	const AtxServiceType *type; /* NULL: there is no such service */
 	const ProtobufCMessage *input;
 	AtxAccess	access;
-}			Operation;
+} Operation;
 
 typedef struct CachedType
 {
 	int64		service_id;
-	const		AtxServiceType *type;
-}			CachedType;
+	const AtxServiceType *type;
+} CachedType;
 
 /*
  * The type of a service, NULL if there is none (any more).  It never changes
@@ -44,7 +44,7 @@ typedef struct CachedType
 static const AtxServiceType *
 type_of_service(int64 service_id)
 {
-	static HTAB * cache = NULL;
+	static HTAB *cache = NULL;
 	CachedType *cached;
 	AtxService	service;
 
@@ -70,7 +70,7 @@ type_of_service(int64 service_id)
 }
 
 static Operation
-decode(int64 service_id, const AtxPayload * payload)
+decode(int64 service_id, const AtxPayload *payload)
 {
 	Operation	operation = {.type = type_of_service(service_id)};
 
@@ -86,13 +86,13 @@ decode(int64 service_id, const AtxPayload * payload)
  * What an operation needs of its service; none if it is not one.
  */
 AtxAccess
-atx_payload_access(int64 service_id, const AtxPayload * payload)
+atx_payload_access(int64 service_id, const AtxPayload *payload)
 {
 	return decode(service_id, payload).access;
 }
 
 static AtxFingerprint
-fingerprint_of(int64 service_id, const AtxPayload * payload)
+fingerprint_of(int64 service_id, const AtxPayload *payload)
 {
 	StringInfoData request;
 	AtxFingerprint fingerprint;
@@ -107,7 +107,7 @@ fingerprint_of(int64 service_id, const AtxPayload * payload)
 }
 
 static AtxAnswer
-not_open(const AtxAddress * address, bool deleted)
+not_open(const AtxAddress *address, bool deleted)
 {
 	AtxAnswer	answer;
 
@@ -122,7 +122,7 @@ not_open(const AtxAddress * address, bool deleted)
 }
 
 static void
-replay(const AtxCommand * command, AtxResult * result)
+replay(const AtxCommand *command, AtxResult *result)
 {
 	result->reply.status = command->status;
 	result->reply.message = command->message;
@@ -134,7 +134,7 @@ replay(const AtxCommand * command, AtxResult * result)
 
 /* Run an operation on a service that is locked for it. */
 static void
-run(AtxCall * call, const Operation * operation, AtxReply * reply)
+run(AtxCall *call, const Operation *operation, AtxReply *reply)
 {
 	memset(reply, 0, sizeof(*reply));
 	if (operation->access == ATX_ACCESS_NONE)
@@ -152,13 +152,13 @@ state_of(const AtxReply *reply)
 
 /* The index of the answer: that of the change, or the newest there is. */
 static int64
-answer_index(AtxCall * call)
+answer_index(AtxCall *call)
 {
 	return call->changed ? atx_call_index(call) : atx_index_newest();
 }
 
 static AtxCall
-call_of(const AtxNumbered * numbered)
+call_of(const AtxNumbered *numbered)
 {
 	AtxCall		call = {
 		.service = numbered->admission.service,
@@ -174,8 +174,8 @@ call_of(const AtxNumbered * numbered)
 
 /* The answer that a face may want recorded as the command's outcome. */
 static AtxAnswer
-refuse(const AtxNumbered * numbered, const AtxAddress * address, AtxAnswer answer,
-	   AtxResult * result)
+refuse(const AtxNumbered *numbered, const AtxAddress *address, AtxAnswer answer,
+	   AtxResult *result)
 {
 	if (!address->record_refusals)
 		return answer;
@@ -191,8 +191,8 @@ refuse(const AtxNumbered * numbered, const AtxAddress * address, AtxAnswer answe
  * Execute a command, or tell again what came of it.
  */
 AtxAnswer
-atx_command(AtxScope *scope, const AtxAddress * address, const AtxPayload * payload,
-			AtxResult * result)
+atx_command(AtxScope *scope, const AtxAddress *address, const AtxPayload *payload,
+			AtxResult *result)
 {
 	AtxNumbered numbered = {
 		.session_id = address->session_id,
@@ -213,11 +213,8 @@ atx_command(AtxScope *scope, const AtxAddress * address, const AtxPayload * payl
 		return answer;
 	}
 	if (!numbered.admission.attached || operation.type == NULL)
-	{
-		atx_unlock_service(address->service_id, operation.access);
 		return refuse(&numbered, address,
 					  not_open(address, numbered.admission.deleted), result);
-	}
 
 	if (operation.access >= ATX_ACCESS_EXCLUSIVE)
 		atx_service_require_unchanged(address->service_id);
@@ -237,17 +234,17 @@ atx_command(AtxScope *scope, const AtxAddress * address, const AtxPayload * payl
 typedef struct Batch
 {
 	AtxNumbered numbered;		/* of the member at hand */
-	const		AtxPayload *payloads;
+	const AtxPayload *payloads;
 	Operation  *operations;
 	AtxCommand *known;			/* numbers that were executed before */
 	int			nknown;
 	int			next_known;
 	AtxCommand *executed;
 	int			nexecuted;
-}			Batch;
+} Batch;
 
 static AtxAccess
-decode_all(Batch * batch, int64 service_id, int count)
+decode_all(Batch *batch, int64 service_id, int count)
 {
 	AtxAccess	access = ATX_ACCESS_NONE;
 
@@ -263,7 +260,7 @@ decode_all(Batch * batch, int64 service_id, int count)
 
 /* What is known of the member's number, or NULL. */
 static const AtxCommand *
-known_member(Batch * batch)
+known_member(Batch *batch)
 {
 	while (batch->next_known < batch->nknown &&
 		   batch->known[batch->next_known].sequence_num < batch->numbered.sequence_num)
@@ -275,7 +272,7 @@ known_member(Batch * batch)
 }
 
 static AtxAnswer
-check_member(Batch * batch, const AtxCommand * known)
+check_member(Batch *batch, const AtxCommand *known)
 {
 	AtxNumbered *numbered = &batch->numbered;
 
@@ -291,7 +288,7 @@ check_member(Batch * batch, const AtxCommand * known)
  * perhaps by the next member; others are recorded together.
  */
 static void
-record_member(Batch * batch, const AtxCall *call, const AtxResult *result)
+record_member(Batch *batch, const AtxCall *call, const AtxResult *result)
 {
 	if (call->type->claims != NULL)
 		atx_numbered_record(&batch->numbered, &result->reply, result->index);
@@ -301,10 +298,10 @@ record_member(Batch * batch, const AtxCall *call, const AtxResult *result)
 }
 
 static AtxAnswer
-run_member(Batch * batch, AtxCall * call, int i, AtxResult * result)
+run_member(Batch *batch, AtxCall *call, int i, AtxResult *result)
 {
 	AtxNumbered *numbered = &batch->numbered;
-	const		AtxCommand *known = known_member(batch);
+	const AtxCommand *known = known_member(batch);
 	AtxAnswer	answer;
 
 	numbered->fingerprint = fingerprint_of(numbered->service_id, &batch->payloads[i]);
@@ -328,7 +325,7 @@ run_member(Batch * batch, AtxCall * call, int i, AtxResult * result)
 }
 
 static AtxAnswer
-run_all(Batch * batch, int count, AtxResult * results)
+run_all(Batch *batch, int count, AtxResult *results)
 {
 	AtxCall		call = call_of(&batch->numbered);
 	int			step = batch->numbered.sequence_num == 0 ? 0 : 1;
@@ -361,8 +358,8 @@ run_all(Batch * batch, int count, AtxResult * results)
  * number that cannot be used stops all.
  */
 AtxAnswer
-atx_commands(AtxScope *scope, const AtxAddress * address, const AtxPayload * payloads,
-			 int count, AtxResult * results)
+atx_commands(AtxScope *scope, const AtxAddress *address, const AtxPayload *payloads,
+			 int count, AtxResult *results)
 {
 	Batch		batch = {
 		.numbered = {
@@ -406,8 +403,8 @@ atx_moment_to_read(const AtxAuthority *authority)
  * to the number in the address.
  */
 AtxAnswer
-atx_query(AtxScope *scope, const AtxAddress * address, const AtxPayload * payload,
-		  AtxResult * result)
+atx_query(AtxScope *scope, const AtxAddress *address, const AtxPayload *payload,
+		  AtxResult *result)
 {
 	AtxAnswer	answer = atx_await_numbers(scope, address->session_id, address->sequence_num);
 	AtxCall		call = {.session_id = address->session_id};
@@ -449,7 +446,7 @@ fingerprint_of_service(const char *type, const char *namespace, const char *name
 
 /* The outcome of opening or closing is the service's id. */
 static void
-reply_service_id(int64 service_id, AtxReply * reply)
+reply_service_id(int64 service_id, AtxReply *reply)
 {
 	uint64		wire = pg_hton64((uint64) service_id);
 
@@ -461,7 +458,7 @@ reply_service_id(int64 service_id, AtxReply * reply)
 }
 
 static int64
-service_id_of_reply(const AtxReply * reply)
+service_id_of_reply(const AtxReply *reply)
 {
 	uint64		wire;
 
@@ -475,8 +472,8 @@ service_id_of_reply(const AtxReply * reply)
  * Have a session open the service of that type and name, as a command.
  */
 AtxAnswer
-atx_command_create(AtxScope *scope, const AtxAddress * address, const char *type,
-				   const char *namespace, const char *name, AtxResult * result,
+atx_command_create(AtxScope *scope, const AtxAddress *address, const char *type,
+				   const char *namespace, const char *name, AtxResult *result,
 				   int64 *service_id)
 {
 	AtxNumbered numbered = {
@@ -514,7 +511,7 @@ atx_command_create(AtxScope *scope, const AtxAddress * address, const char *type
  * not open, which is no error: closing may be repeated.
  */
 AtxAnswer
-atx_command_close(AtxScope *scope, const AtxAddress * address, AtxResult * result,
+atx_command_close(AtxScope *scope, const AtxAddress *address, AtxResult *result,
 				  bool *detached)
 {
 	AtxNumbered numbered = {

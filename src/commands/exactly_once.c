@@ -62,7 +62,7 @@ atx_number_is_busy(int64 session_id, int64 sequence_num)
 }
 
 static AtxAnswer
-acknowledged(const AtxNumbered * numbered)
+acknowledged(const AtxNumbered *numbered)
 {
 	AtxAnswer	answer = atx_answer(ATX_NUMBER_ACKNOWLEDGED,
 									psprintf("command " INT64_FORMAT " of session " INT64_FORMAT " has been acknowledged",
@@ -76,7 +76,7 @@ acknowledged(const AtxNumbered * numbered)
  * Can the number, of which that is known, be answered by what is known?
  */
 AtxAnswer
-atx_numbered_check(const AtxNumbered * numbered, const AtxCommand * known)
+atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known)
 {
 	AtxAnswer	answer;
 
@@ -97,7 +97,7 @@ atx_numbered_check(const AtxNumbered * numbered, const AtxCommand * known)
  * not pile up outcomes that it never acknowledges.
  */
 AtxAnswer
-atx_numbered_limit(const AtxNumbered * numbered, int64 ack_floor)
+atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor)
 {
 	AtxAnswer	answer;
 
@@ -117,7 +117,7 @@ atx_numbered_limit(const AtxNumbered * numbered, int64 ack_floor)
  * May a number of which nothing is known be executed?
  */
 AtxAnswer
-atx_numbered_check_new(const AtxNumbered * numbered)
+atx_numbered_check_new(const AtxNumbered *numbered)
 {
 	if (numbered->sequence_num <= numbered->admission.ack_floor)
 		return acknowledged(numbered);
@@ -125,7 +125,7 @@ atx_numbered_check_new(const AtxNumbered * numbered)
 }
 
 static AtxAnswer
-check_number(AtxNumbered * numbered)
+check_number(AtxNumbered *numbered)
 {
 	AtxAdmission *admission = &numbered->admission;
 
@@ -141,7 +141,7 @@ check_number(AtxNumbered * numbered)
 }
 
 static AtxAnswer
-admit(AtxScope *scope, AtxNumbered * numbered)
+admit(AtxScope *scope, AtxNumbered *numbered)
 {
 	if (!atx_command_admit(numbered->session_id, numbered->sequence_num,
 						   numbered->service_id, scope->caller, &numbered->admission))
@@ -150,12 +150,23 @@ admit(AtxScope *scope, AtxNumbered * numbered)
 }
 
 /*
+ * The service's lock is kept only by who is going to work on it.  Others would
+ * keep its users waiting until their transaction ends, be it strangers.
+ */
+static bool
+works_on_service(const AtxNumbered *numbered, AtxAnswer answer)
+{
+	return answer.outcome == ATX_DONE && !numbered->replay &&
+		numbered->admission.attached;
+}
+
+/*
  * Begin a command: lock and renew its session, lock its number and service,
  * and see whether it was executed before.  Unless numbered->replay is true
  * then, the caller executes it and records the outcome.
  */
 AtxAnswer
-atx_numbered_begin(AtxScope *scope, AtxNumbered * numbered, AtxAccess access)
+atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered, AtxAccess access)
 {
 	AtxAnswer	answer = atx_use_session(scope, numbered->session_id, false,
 										 &numbered->authority);
@@ -164,9 +175,13 @@ atx_numbered_begin(AtxScope *scope, AtxNumbered * numbered, AtxAccess access)
 		return answer;
 	if (numbered->sequence_num != 0)
 		atx_lock_number(numbered->session_id, numbered->sequence_num);
-	if (numbered->service_id != 0)
-		atx_lock_service(numbered->service_id, numbered->session_id, access);
-	return admit(scope, numbered);
+	if (numbered->service_id == 0)
+		return admit(scope, numbered);
+	atx_lock_service(numbered->service_id, numbered->session_id, access);
+	answer = admit(scope, numbered);
+	if (!works_on_service(numbered, answer))
+		atx_unlock_service(numbered->service_id, access);
+	return answer;
 }
 
 static int
@@ -183,7 +198,7 @@ compare_ids(const void *a, const void *b)
  * do not deadlock.
  */
 void
-atx_lock_numbers(const AtxNumberName * numbers, int count)
+atx_lock_numbers(const AtxNumberName *numbers, int count)
 {
 	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
 	int			n = 0;
@@ -197,7 +212,7 @@ atx_lock_numbers(const AtxNumberName * numbers, int count)
 }
 
 static void
-lock_row_of_numbers(const AtxNumbered * numbered, int count)
+lock_row_of_numbers(const AtxNumbered *numbered, int count)
 {
 	AtxNumberName *numbers = palloc(sizeof(AtxNumberName) * count);
 
@@ -214,7 +229,7 @@ lock_row_of_numbers(const AtxNumbered * numbered, int count)
  * first; it is checked, the others are not yet.
  */
 AtxAnswer
-atx_numbered_begin_many(AtxScope *scope, AtxNumbered * numbered, int count,
+atx_numbered_begin_many(AtxScope *scope, AtxNumbered *numbered, int count,
 						AtxAccess access)
 {
 	bool		alone = numbered->sequence_num != 0 && count > ATX_MAX_NUMBER_LOCKS;
@@ -226,15 +241,18 @@ atx_numbered_begin_many(AtxScope *scope, AtxNumbered * numbered, int count,
 	if (numbered->sequence_num != 0)
 		lock_row_of_numbers(numbered, count);
 	atx_lock_service(numbered->service_id, numbered->session_id, access);
-	return admit(scope, numbered);
+	answer = admit(scope, numbered);
+	if (answer.outcome == ATX_DONE && !numbered->admission.attached)
+		atx_unlock_service(numbered->service_id, access);
+	return answer;
 }
 
 /*
  * What is to be remembered of a command that was executed.
  */
 void
-atx_numbered_describe(const AtxNumbered * numbered, const AtxReply * reply,
-					  int64 index, AtxCommand * command)
+atx_numbered_describe(const AtxNumbered *numbered, const AtxReply *reply,
+					  int64 index, AtxCommand *command)
 {
 	command->session_id = numbered->session_id;
 	command->sequence_num = numbered->sequence_num;
@@ -264,7 +282,7 @@ atx_numbers_applied(int64 session_id)
  * Remember the outcome of a command, if it is numbered.
  */
 void
-atx_numbered_record(const AtxNumbered * numbered, const AtxReply * reply, int64 index)
+atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply, int64 index)
 {
 	AtxCommand	command;
 

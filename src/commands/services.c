@@ -79,8 +79,8 @@ atx_lock_claims(int64 service_id, int64 session_id)
 {
 	AtxClaim   *claims;
 	int			count = session_id != 0 ?
-		atx_claims_of_session(session_id, service_id, &claims) :
-		atx_claims_of_service(service_id, false, &claims);
+	atx_claims_of_session(session_id, service_id, &claims) :
+	atx_claims_of_service(service_id, false, &claims);
 
 	qsort(claims, count, sizeof(AtxClaim), compare_claims);
 	for (int i = 0; i < count; i++)
@@ -119,7 +119,7 @@ atx_unlock_service(int64 service_id, AtxAccess access)
 }
 
 static AtxAnswer
-check_type(const AtxService * service, const char *type, const char *namespace,
+check_type(const AtxService *service, const char *type, const char *namespace,
 		   const char *name)
 {
 	AtxAnswer	answer;
@@ -160,7 +160,7 @@ known_name(uint64 hash, HASHACTION action)
 	}
 	if (known == NULL)
 	{
-		HASHCTL		control = {.keysize = sizeof(uint64), .entrysize = sizeof(KnownName)};
+		HASHCTL		control = {.keysize = sizeof(uint64),.entrysize = sizeof(KnownName)};
 
 		known = hash_create("atomix names of services", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
@@ -247,7 +247,7 @@ atx_use_service(AtxCall *call, const AtxServiceType *type, const char *namespace
  * none.
  */
 AtxAnswer
-atx_find_service(AtxCall * call, const AtxServiceType * type,
+atx_find_service(AtxCall *call, const AtxServiceType *type,
 				 const char *namespace, const char *name, bool *found)
 {
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
@@ -263,7 +263,7 @@ atx_find_service(AtxCall * call, const AtxServiceType * type,
  * Write back what an operation has changed of the service's own row.
  */
 void
-atx_save_service(AtxCall * call)
+atx_save_service(AtxCall *call)
 {
 	if (!call->dirty)
 		return;
@@ -296,7 +296,7 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 				   const char *type, const char *namespace, const char *name,
 				   int64 *service_id)
 {
-	const		AtxServiceType *known = atx_service_type_find(type);
+	const AtxServiceType *known = atx_service_type_find(type);
 	AtxCall		call = {.authority = authority};
 	AtxAnswer	answer;
 

@@ -17,13 +17,13 @@ extern AtxAnswer atx_check_service_name(const char *namespace, const char *name)
 extern void atx_lock_service(int64 service_id, int64 session_id, AtxAccess access);
 extern void atx_lock_claims(int64 service_id, int64 session_id);
 extern void atx_unlock_service(int64 service_id, AtxAccess access);
-extern AtxAnswer atx_use_service(AtxCall * call, const AtxServiceType * type,
+extern AtxAnswer atx_use_service(AtxCall *call, const AtxServiceType *type,
 								 const char *namespace, const char *name,
 								 AtxAccess access);
-extern AtxAnswer atx_find_service(AtxCall * call, const AtxServiceType * type,
+extern AtxAnswer atx_find_service(AtxCall *call, const AtxServiceType *type,
 								  const char *namespace, const char *name,
 								  bool *found);
-extern void atx_save_service(AtxCall * call);
+extern void atx_save_service(AtxCall *call);
 
 extern AtxAnswer atx_attach_service(const AtxAuthority *authority, int64 session_id,
 									const char *type, const char *namespace,

@@ -165,7 +165,7 @@ standby_has_confirmed(void)
  * slack, which memory has no use for; so far may the row be behind.
  */
 static bool
-anchor_holds(const AtxRenewal * renewal, AtxTick now)
+anchor_holds(const AtxRenewal *renewal, AtxTick now)
 {
 	return now - renewal->anchored_at <=
 		renewal->timeout / 4 + ATX_LEASE_SLACK(renewal->timeout);
@@ -190,7 +190,7 @@ note_renewal(Oid extension, int64 session_id, AtxTick at, bool in_row)
  * there; false if that cannot be.
  */
 static bool
-fill_and_note(Oid extension, int64 session_id, const AtxRenewal * renewal,
+fill_and_note(Oid extension, int64 session_id, const AtxRenewal *renewal,
 			  AtxTick now)
 {
 	return atx_renewal_fill(extension, session_id, renewal) &&
@@ -341,7 +341,7 @@ compare_members(const void *a, const void *b)
 }
 
 static AtxMember *
-find_member(AtxMember * members, int count, int64 session_id)
+find_member(AtxMember *members, int count, int64 session_id)
 {
 	AtxMember	key = {session_id};
 
@@ -350,7 +350,7 @@ find_member(AtxMember * members, int count, int64 session_id)
 
 /* Lock those that nobody is just ending; returns how many. */
 static int
-lock_members(AtxScope *scope, AtxMember * members, int count, int64 *locked)
+lock_members(AtxScope *scope, AtxMember *members, int count, int64 *locked)
 {
 	int			nlocked = 0;
 
@@ -373,8 +373,8 @@ lock_members(AtxScope *scope, AtxMember * members, int count, int64 *locked)
  * so what can be promised is what the session has in any case.
  */
 static void
-write_members(AtxScope *scope, const AtxMoment *moment, AtxMember * members,
-			  int count, const AtxLeaseCopy * leases, int nleases)
+write_members(AtxScope *scope, const AtxMoment *moment, AtxMember *members,
+			  int count, const AtxLeaseCopy *leases, int nleases)
 {
 	int64		ids[MEMBERS_AT_ONCE];
 	int			nwritten;
@@ -385,7 +385,7 @@ write_members(AtxScope *scope, const AtxMoment *moment, AtxMember * members,
 
 	for (int i = 0; i < nleases; i++)
 	{
-		const		AtxLeaseCopy *lease = &leases[i];
+		const AtxLeaseCopy *lease = &leases[i];
 		AtxMember  *member = find_member(members, count, lease->session_id);
 		bool		written = atx_lease_is_among(ids, nwritten, lease->session_id);
 
@@ -404,7 +404,7 @@ write_members(AtxScope *scope, const AtxMoment *moment, AtxMember * members,
  */
 static void
 renew_locked_members(AtxScope *scope, const AtxAuthority *authority,
-					 AtxMember * members, int count,
+					 AtxMember *members, int count,
 					 const int64 *locked, int nlocked)
 {
 	AtxLeaseCopy leases[MEMBERS_AT_ONCE];
@@ -437,7 +437,7 @@ renew_locked_members(AtxScope *scope, const AtxAuthority *authority,
 
 /* Renew members, in ascending order and no more than MEMBERS_AT_ONCE. */
 static void
-renew_members(AtxMember * members, int count)
+renew_members(AtxMember *members, int count)
 {
 	AtxScope	scope;
 	const AtxAuthority *authority;
@@ -459,7 +459,7 @@ renew_members(AtxMember * members, int count)
 
 /* Renew a member in memory, or leave it undecided. */
 static void
-renew_member_in_memory(Oid role, AtxMember * member)
+renew_member_in_memory(Oid role, AtxMember *member)
 {
 	member->time_left = 0;
 	switch (atx_renew_in_memory(role, member->session_id, &member->time_left))
@@ -478,7 +478,7 @@ renew_member_in_memory(Oid role, AtxMember * member)
 
 /* Copy those that are undecided, each once and ascending; returns how many. */
 static int
-undecided_members(const AtxMember * members, int count, AtxMember * undecided)
+undecided_members(const AtxMember *members, int count, AtxMember *undecided)
 {
 	int			n = 0;
 	int			distinct = 0;
@@ -499,7 +499,7 @@ undecided_members(const AtxMember * members, int count, AtxMember * undecided)
  * no more than a few locks at a time.
  */
 void
-atx_keep_alive_many(AtxMember * members, int count)
+atx_keep_alive_many(AtxMember *members, int count)
 {
 	Oid			role = GetUserId();
 	AtxMember  *rest = palloc_extended(sizeof(AtxMember) * count, MCXT_ALLOC_HUGE);

@@ -22,14 +22,14 @@ typedef enum AtxBatchState
 	ATX_MEMBER_EXPIRED,
 	ATX_MEMBER_UNKNOWN,
 	ATX_MEMBER_UNDECIDED		/* while the batch is being worked on */
-}			AtxBatchState;
+} AtxBatchState;
 
 typedef struct AtxMember
 {
 	int64		session_id;
 	AtxBatchState state;
 	int64		time_left;		/* ticks, if opened */
-}			AtxMember;
+} AtxMember;
 
 /* In AtxSessionSpec.timeout: the default of the server. */
 #define ATX_DEFAULT_TIMEOUT		INT64CONST(-1)
@@ -42,7 +42,7 @@ extern AtxAnswer atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_l
 extern AtxAnswer atx_use_session(AtxScope *scope, int64 session_id, bool exclusive,
 								 const AtxAuthority **authority);
 extern AtxAnswer atx_why_not_usable(int64 session_id, Oid role);
-extern void atx_keep_alive_many(AtxMember * members, int count);
+extern void atx_keep_alive_many(AtxMember *members, int count);
 extern AtxAnswer atx_close_session(AtxScope *scope, int64 session_id, bool *ended);
 extern AtxAnswer atx_end_session(AtxScope *scope, int64 session_id,
 								 const char *reason, bool *ended);

@@ -27,7 +27,7 @@ typedef enum AtxAccess
 	ATX_ACCESS_EXCLUSIVE,
 	ATX_ACCESS_RELEASE,			/* the same, to end the session's own claims */
 	ATX_ACCESS_MOVE				/* the same, to end or move any claim */
-}			AtxAccess;
+} AtxAccess;
 
 /* An operation on its way through a service. */
 typedef struct AtxCall
@@ -41,7 +41,7 @@ typedef struct AtxCall
 	int64		index;			/* of the change; 0 while none was drawn */
 	bool		changed;		/* by this operation */
 	bool		dirty;			/* the service's own row is to be saved */
-}			AtxCall;
+} AtxCall;
 
 /* What came of it, in the protocol's terms. */
 typedef struct AtxReply
@@ -57,8 +57,8 @@ struct AtxClaimRules;
 typedef struct AtxServiceType
 {
 	const char *name;
-	const ProtobufCMessageDescriptor *input;	/* of its operations; NULL:
-												 * it has none in bytes */
+	const ProtobufCMessageDescriptor *input;	/* of its operations; NULL: it
+												 * has none in bytes */
 
 	AtxAccess	(*access) (const ProtobufCMessage *input);
 	void		(*apply) (AtxCall *call, const ProtobufCMessage *input, AtxReply *reply);
@@ -77,8 +77,8 @@ extern const AtxServiceType *atx_service_type_find(const char *name);
 extern const AtxServiceType *atx_service_type_get(const char *name);
 extern AtxAnswer atx_service_type_unknown(const char *name);
 
-extern int64 atx_call_index(AtxCall * call);
-extern void atx_reply_refused(AtxReply * reply, AtxStatus status, char *message);
-extern void atx_reply_message(AtxReply * reply, const ProtobufCMessage *output);
+extern int64 atx_call_index(AtxCall *call);
+extern void atx_reply_refused(AtxReply *reply, AtxStatus status, char *message);
+extern void atx_reply_message(AtxReply *reply, const ProtobufCMessage *output);
 
 #endif							/* ATX_SERVICE_TYPE_H */

@@ -37,6 +37,12 @@ static AtxStatement count = {
 	1, {INT8OID}
 };
 
+static AtxStatement open_of = {
+	"SELECT service_id FROM atomix.attachment"
+	" WHERE session_id = $1 AND service_id = ANY ($2) AND NOT deleted",
+	2, {INT8OID, INT8ARRAYOID}
+};
+
 static AtxStatement delete = {
 	"DELETE FROM atomix.attachment"
 	" WHERE session_id = $1 AND service_id = $2 AND NOT deleted",
@@ -94,6 +100,24 @@ atx_attachment_count(int64 session_id)
 
 	(void) atx_execute(&count, values, NULL);
 	return atx_result_int64(0, 1);
+}
+
+/*
+ * Which of some services the session has open: they are put in place of the
+ * given ones, each once; returns how many.
+ */
+int
+atx_attachment_open_of(int64 session_id, int64 *service_ids, int count)
+{
+	Datum		values[] = {
+		Int64GetDatum(session_id),
+		atx_int64_array(service_ids, count)
+	};
+	int			found = (int) atx_execute(&open_of, values, NULL);
+
+	for (int i = 0; i < found; i++)
+		service_ids[i] = atx_result_int64(i, 1);
+	return found;
 }
 
 /*

@@ -26,6 +26,7 @@ extern AtxAttachmentState atx_attachment_find_in(Snapshot snapshot, int64 sessio
 												 int64 service_id);
 extern bool atx_attachment_insert(int64 session_id, int64 service_id);
 extern int64 atx_attachment_count(int64 session_id);
+extern int	atx_attachment_open_of(int64 session_id, int64 *service_ids, int count);
 extern bool atx_attachment_delete(int64 session_id, int64 service_id);
 extern void atx_attachment_delete_all(const int64 *session_ids, int count);
 extern int	atx_attachment_service_deleted(int64 service_id, int64 **session_ids);

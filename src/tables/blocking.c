@@ -63,7 +63,7 @@ static AtxStatement expiry = {
 };
 
 static int
-read_blockers(int found, AtxBlocker * *blockers)
+read_blockers(int found, AtxBlocker **blockers)
 {
 	*blockers = palloc(sizeof(AtxBlocker) * Max(found, 1));
 	for (int i = 0; i < found; i++)
@@ -79,7 +79,7 @@ read_blockers(int found, AtxBlocker * *blockers)
  * ticks; returns how many.
  */
 int
-atx_blocking_waiters(int64 longer_than, AtxBlocker * *blockers)
+atx_blocking_waiters(int64 longer_than, AtxBlocker **blockers)
 {
 	Datum		values[] = {
 		Float8GetDatum((double) longer_than / ATX_TICKS_PER_SEC),
@@ -95,7 +95,7 @@ atx_blocking_waiters(int64 longer_than, AtxBlocker * *blockers)
  * returns how many.
  */
 int
-atx_blocking_expiry(const AtxMoment *moment, int64 longer_than, AtxBlocker * *blockers)
+atx_blocking_expiry(const AtxMoment *moment, int64 longer_than, AtxBlocker **blockers)
 {
 	Datum		values[] = {
 		Int32GetDatum(moment->epoch),

@@ -22,8 +22,8 @@
 typedef struct AtxClaim
 {
 	int64		service_id;
-	int64		position;		/* minus the token if granted, else the place in
-								 * the queue */
+	int64		position;		/* minus the token if granted, else the place
+								 * in the queue */
 	int64		claim_id;		/* the ticket */
 	int64		session_id;		/* or ATX_DELAY_SESSION */
 	int64		sequence_num;	/* of the command that waits for it; 0: none */

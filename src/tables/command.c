@@ -266,7 +266,7 @@ atx_command_find(int64 session_id, int64 sequence_num, AtxCommand *command)
  * how many.
  */
 int
-atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand * *commands)
+atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand **commands)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -282,7 +282,7 @@ atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand * *comma
 }
 
 static int
-read_numbers(int found, AtxKnownNumber * *numbers)
+read_numbers(int found, AtxKnownNumber **numbers)
 {
 	*numbers = palloc(sizeof(AtxKnownNumber) * Max(found, 1));
 	for (int i = 0; i < found; i++)
@@ -298,7 +298,7 @@ read_numbers(int found, AtxKnownNumber * *numbers)
  * The numbers up to last that are known, in order; returns how many.
  */
 int
-atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber * *numbers)
+atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber **numbers)
 {
 	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(last)};
 
@@ -311,7 +311,7 @@ atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber * *numbers)
  */
 int
 atx_command_acknowledged(int64 session_id, int64 after, int limit,
-						 AtxKnownNumber * *numbers)
+						 AtxKnownNumber **numbers)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -323,7 +323,7 @@ atx_command_acknowledged(int64 session_id, int64 after, int limit,
 }
 
 static Datum
-fingerprint_datum(const AtxCommand * command)
+fingerprint_datum(const AtxCommand *command)
 {
 	Size		len = command->state == ATX_COMMAND_ACKNOWLEDGED ? 0 : ATX_FINGERPRINT_LEN;
 	bytea	   *bytes = palloc(VARHDRSZ + len);
@@ -376,7 +376,7 @@ varlena_array(Datum *elements, bool *nulls, int count, Oid type)
  * The same for several of one session, service, operation and moment.
  */
 void
-atx_command_insert_many(const AtxCommand * commands, int count)
+atx_command_insert_many(const AtxCommand *commands, int count)
 {
 	int64	   *numbers = palloc(sizeof(int64) * count);
 	int64	   *indexes = palloc(sizeof(int64) * count);

@@ -210,7 +210,7 @@ atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
  */
 bool
 atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
-				 AtxRenewal * renewal)
+				 AtxRenewal *renewal)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -242,7 +242,7 @@ is_own_change(Datum xmin)
  */
 int
 atx_lease_read_many(const AtxMoment *moment, Oid role, const int64 *ids,
-					int count, AtxLeaseCopy * leases)
+					int count, AtxLeaseCopy *leases)
 {
 	Datum		values[] = {
 		Int32GetDatum(moment->epoch),
@@ -415,7 +415,7 @@ atx_lease_set_floor(int64 session_id, int64 floor)
  * which then stand first in the array.  It skips rows that are locked.
  */
 int
-atx_lease_anchor(const AtxMoment *moment, AtxAnchor * anchors, int count)
+atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count)
 {
 	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
 	int64	   *ticks = palloc(sizeof(int64) * Max(count, 1));

@@ -59,7 +59,7 @@ static AtxStatement versions = {
 };
 
 static bool
-read_one(uint64 found, AtxService * service)
+read_one(uint64 found, AtxService *service)
 {
 	if (found == 0)
 		return false;
@@ -78,7 +78,7 @@ read_one(uint64 found, AtxService * service)
  */
 bool
 atx_service_find(int32 partition_id, const char *namespace, const char *name,
-				 AtxService * service)
+				 AtxService *service)
 {
 	Datum		values[] = {
 		Int32GetDatum(partition_id),
@@ -169,7 +169,7 @@ atx_service_load_named(int64 service_id, const char *namespace, const char *name
  * was taken, perhaps by a transaction it had to wait for.
  */
 bool
-atx_service_insert(const AtxService * service, const char *namespace,
+atx_service_insert(const AtxService *service, const char *namespace,
 				   const char *name)
 {
 	Datum		values[] = {

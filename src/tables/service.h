@@ -23,17 +23,17 @@ typedef struct AtxService
 	int64		revision;
 	int64		delay;			/* ticks before the next grant after an expiry */
 	char	   *type;
-}			AtxService;
+} AtxService;
 
 extern bool atx_service_find(int32 partition_id, const char *namespace,
-							 const char *name, AtxService * service);
+							 const char *name, AtxService *service);
 extern bool atx_service_load_in(Snapshot snapshot, int64 service_id, AtxService *service);
-extern bool atx_service_load(int64 service_id, AtxService * service);
+extern bool atx_service_load(int64 service_id, AtxService *service);
 extern bool atx_service_load_named(int64 service_id, const char *namespace,
 								   const char *name, AtxService *service);
-extern bool atx_service_insert(const AtxService * service, const char *namespace,
+extern bool atx_service_insert(const AtxService *service, const char *namespace,
 							   const char *name);
-extern void atx_service_save(const AtxService * service);
+extern void atx_service_save(const AtxService *service);
 extern void atx_service_delete(int64 service_id);
 extern void atx_service_require_unchanged(int64 service_id);
 

@@ -137,7 +137,7 @@ static AtxRunResult
 run(AtxStep step, void *state, const char *activity, bool relaxed)
 {
 	MemoryContext context = CurrentMemoryContext;
-	volatile	AtxRunResult result = ATX_RUN_FAILED;
+	volatile AtxRunResult result = ATX_RUN_FAILED;
 
 	pgstat_report_activity(STATE_RUNNING, activity);
 	PG_TRY();

@@ -93,14 +93,14 @@ typedef struct Sweep
 	const AtxAuthority *authority;
 	int64		after;
 	bool		more;
-}			Sweep;
+} Sweep;
 
 /* Entries being removed. */
 typedef struct Removal
 {
 	const AtxAuthority *authority;
 	int			count;			/* by the latest step */
-}			Removal;
+} Removal;
 
 /* Services whose claims are to be brought up to date. */
 typedef struct Settling
@@ -119,7 +119,7 @@ typedef struct Anchoring
 	AtxAnchor	anchors[ANCHOR_BATCH];
 	int			found;
 	int			done;
-}			Anchoring;
+} Anchoring;
 
 static bool wanted = true;		/* shall another worker follow this one? */
 static AtxTick last_beat = 0;
