@@ -250,6 +250,7 @@ COMMENT ON COLUMN atomix.claim.candidate IS 'Name under which the session stands
 REVOKE ALL ON TABLE atomix.claim FROM PUBLIC;
 
 CREATE TABLE atomix.intervention (
+  index bigint NOT NULL,
   at timestamptz NOT NULL,
   service_id bigint NOT NULL,
   token bigint,
@@ -259,7 +260,8 @@ CREATE TABLE atomix.intervention (
   action text NOT NULL,
   namespace text NOT NULL,
   name text NOT NULL,
-  reason text
+  reason text,
+  CONSTRAINT intervention_pkey PRIMARY KEY (index)
 );
 COMMENT ON TABLE atomix.intervention IS 'What administrators did to locks and elections, and why. It is kept until somebody deletes it.';
 COMMENT ON COLUMN atomix.intervention.session_id IS 'Session that lost or got the grant.';
@@ -972,7 +974,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_lock_transfer'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.lock_transfer(text, bigint, bigint, text, text) IS
-  'Takes a lock away and gives it to a claim that waits; returns the new token, null if either is not there. What was done is kept in table intervention. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+  'Takes a lock away and gives it to a claim that waits; returns the new token, null if either is not there. What was done is kept in table intervention. Errors: 55000 others share the lock, MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 REVOKE ALL ON FUNCTION atomix.lock_transfer(text, bigint, bigint, text, text) FROM PUBLIC;
 
 CREATE FUNCTION atomix.set_lock_delay(
@@ -1132,9 +1134,11 @@ CREATE VIEW atomix.locks WITH (security_barrier) AS
   FROM atomix.service s
     LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+      AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
   WHERE s.type OPERATOR(pg_catalog.=) 'lock';
 COMMENT ON VIEW atomix.locks IS
-  'Locks: a row for each claim, granted or waiting, and one with nulls if there is none. Session 0: the delay after a session that expired.';
+  'Locks: a row for each claim, granted or waiting, and one with nulls if there is none. Session 0: the delay after a session that expired. What is known of the session is shown to members of its owner''s role and of pg_monitor.';
 GRANT SELECT ON atomix.locks TO PUBLIC;
 
 CREATE VIEW atomix.semaphores WITH (security_barrier) AS
@@ -1146,9 +1150,11 @@ CREATE VIEW atomix.semaphores WITH (security_barrier) AS
   FROM atomix.service s
     LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+      AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
   WHERE s.type OPERATOR(pg_catalog.=) 'semaphore';
 COMMENT ON VIEW atomix.semaphores IS
-  'Semaphores: a row for each claim, granted or waiting, and one with nulls if there is none.';
+  'Semaphores: a row for each claim, granted or waiting, and one with nulls if there is none. What is known of the session is shown as in view locks.';
 GRANT SELECT ON atomix.semaphores TO PUBLIC;
 
 CREATE VIEW atomix.elections WITH (security_barrier) AS
@@ -1160,9 +1166,11 @@ CREATE VIEW atomix.elections WITH (security_barrier) AS
   FROM atomix.service s
     LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+      AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
   WHERE s.type OPERATOR(pg_catalog.=) 'election';
 COMMENT ON VIEW atomix.elections IS
-  'Elections: a row for each candidate, who leads is granted, the others follow in order of queue_position; one with nulls if there is none.';
+  'Elections: a row for each candidate, who leads is granted, the others follow in order of queue_position; one with nulls if there is none. The owner is shown as in view locks.';
 GRANT SELECT ON atomix.elections TO PUBLIC;
 
 --

@@ -13,11 +13,15 @@
 
 #include "base/duration.h"
 
+/* So that a span from now on always ends within the range of ticks. */
+#define LONGEST_SPAN	(PG_INT32_MAX * USECS_PER_SEC)
+
 /*
  * The ticks (microseconds) of an interval.
  *
  * Days count 24 hours.  Months have no length and are refused, and so is
- * what is negative or beyond the range of ticks: ERROR 22023.
+ * what is negative or beyond the range of ticks: ERROR 22023.  One of more
+ * than 68 years counts as that.
  */
 int64
 atx_duration_from_interval(const Interval *span, const char *argument)
@@ -42,7 +46,7 @@ atx_duration_from_interval(const Interval *span, const char *argument)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be negative", argument)));
-	return ticks;
+	return Min(ticks, LONGEST_SPAN);
 }
 
 /*
@@ -78,8 +82,8 @@ atx_duration_from_wire(const Google__Protobuf__Duration *duration, int64 *ticks)
 	if (duration->seconds < 0 ||
 		duration->nanos < 0 || duration->nanos > 999999999)
 		return false;
-	*ticks = Min(duration->seconds, PG_INT32_MAX) * USECS_PER_SEC +
-		duration->nanos / 1000;
+	*ticks = Min(Min(duration->seconds, PG_INT32_MAX) * USECS_PER_SEC +
+				 duration->nanos / 1000, LONGEST_SPAN);
 	return true;
 }
 

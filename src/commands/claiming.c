@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -121,7 +122,7 @@ atx_acquire(AtxScope *scope, const AtxClaimed *claimed, const AtxClaimRequest *r
 	result->exists = own_claim(&call, request, &result->claim);
 	if (result->exists && !ATX_CLAIM_GRANTED(&result->claim))
 	{
-		atx_claims_settle(&call);
+		atx_claims_refresh(&call);
 		result->exists = own_claim(&call, request, &result->claim);
 	}
 	if (!result->exists)
@@ -274,7 +275,7 @@ atx_settle_if_free(const AtxAuthority *authority, int64 service_id)
 	if (begin_call(authority, service_id, &call))
 	{
 		atx_prepare_claims(&call);
-		atx_claims_settle(&call);
+		atx_claims_refresh(&call);
 		atx_save_service(&call);
 	}
 	if (!call.changed)
@@ -346,6 +347,18 @@ check_waiter(AtxScope *scope, int64 session_id)
 		ATX_ANSWER_DONE : atx_why_not_usable(session_id, scope->caller);
 }
 
+/* False if we may not write, or somebody is using the service. */
+static bool
+settle_for_waiter(int64 service_id)
+{
+	const AtxAuthority *authority;
+
+	if (XactReadOnly || RecoveryInProgress())
+		return false;
+	authority = atx_authority_current();
+	return authority != NULL && atx_settle_if_free(authority, service_id);
+}
+
 /*
  * Wait until a claim is granted, for at most timeout ticks and
  * atomix.max_wait.  It does not exist (any more) if it was released, canceled
@@ -368,8 +381,7 @@ atx_wait_ticket(AtxScope *scope, int64 session_id, int64 ticket, int64 timeout,
 			return answer;
 		refuse_own_ticket(&result->claim);
 		/* Nobody rang for a while: perhaps there is nobody who would. */
-		if (!rung && !RecoveryInProgress() && atx_authority_current() != NULL &&
-			atx_settle_if_free(atx_authority_current(), result->claim.service_id) &&
+		if (!rung && settle_for_waiter(result->claim.service_id) &&
 			look_at_ticket(session_id, ticket, result))
 			return answer;
 		if (now >= until)

@@ -97,11 +97,13 @@ atx_withdraw_from_election(AtxScope *scope, const AtxClaimed *claimed, int64 ses
 	return answer;
 }
 
+/* Remember who did what; a claim is noted as it was read. */
 static void
 note_intervention(AtxScope *scope, const AtxClaimed *claimed, const AtxCall *call,
 				  const AtxClaim *claim, const char *action, const char *reason)
 {
 	AtxIntervention intervention = {
+		.index = atx_index_draw(call->authority),
 		.service_id = call->service.service_id,
 		.namespace = claimed->namespace,
 		.name = claimed->name,
@@ -147,9 +149,10 @@ atx_change_election(AtxScope *scope, const AtxClaimed *claimed, const char *cand
 		return answer;
 	candidates = atx_election_candidates(&call);
 	claim = find_candidate(&candidates, candidate);
-	if (claim != NULL)
-		note_intervention(scope, claimed, &call, claim, action, NULL);
 	*found = change(&call, candidate);
+	/* Moving the first up, or the last down, changes nothing. */
+	if (*found && claim != NULL && call.changed)
+		note_intervention(scope, claimed, &call, claim, action, NULL);
 	atx_save_service(&call);
 	return answer;
 }
@@ -195,6 +198,18 @@ atx_force_release(AtxScope *scope, const AtxClaimed *claimed, int64 token,
 	return answer;
 }
 
+/* ERROR 55000 if others would still have what one of them gives away. */
+static void
+check_transfer(AtxCall *call, const AtxClaimed *claimed, const AtxClaim *from,
+			   const AtxClaim *to)
+{
+	if (!atx_claim_fits(call, from, to))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("\"%s\" is shared with others", claimed->name),
+				 errhint("Release their grants first.")));
+}
+
 static bool
 find_ticket(AtxCall *call, int64 ticket, AtxClaim *claim)
 {
@@ -224,17 +239,22 @@ atx_transfer(AtxScope *scope, const AtxClaimed *claimed, int64 token, int64 tick
 	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_MOVE, false, &call);
 
 	*new_token = 0;
-	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0 ||
-		!atx_claim_find(call.service.service_id, -token, &from) ||
-		!find_ticket(&call, ticket, &to))
+	if (answer.outcome != ATX_DONE || call.service.service_id == 0)
 		return answer;
-	note_intervention(scope, claimed, &call, &from, "transfer_from", reason);
-	note_intervention(scope, claimed, &call, &to, "transfer_to", reason);
-	atx_claim_end_or_retry(&call, &from);
-	atx_claim_grant(&call, &to);
-	atx_claims_settle(&call);
+	/* Whoever waits in vain is not to get it. */
+	atx_claims_refresh(&call);
+	if (token > 0 && atx_claim_find(call.service.service_id, -token, &from) &&
+		find_ticket(&call, ticket, &to))
+	{
+		check_transfer(&call, claimed, &from, &to);
+		note_intervention(scope, claimed, &call, &from, "transfer_from", reason);
+		atx_claim_end_or_retry(&call, &from);
+		atx_claim_grant(&call, &to);
+		note_intervention(scope, claimed, &call, &to, "transfer_to", reason);
+		atx_claims_settle(&call);
+		*new_token = ATX_CLAIM_TOKEN(&to);
+	}
 	atx_save_service(&call);
-	*new_token = ATX_CLAIM_TOKEN(&to);
 	return answer;
 }
 

@@ -182,6 +182,18 @@ read_holders(const AtxCall *call)
 	return holders;
 }
 
+/*
+ * Is there room for a claim once one that is granted has ended?
+ */
+bool
+atx_claim_fits(AtxCall *call, const AtxClaim *leaving, const AtxClaim *coming)
+{
+	Holders		holders = read_holders(call);
+
+	return holders.used - leaving->weight + coming->weight <=
+		call->type->claims->capacity(&call->service);
+}
+
 /* Take the service from those who are gone; true if anything has changed. */
 static bool
 remove_dead_holders(AtxCall *call, const Holders *holders)
@@ -202,6 +214,19 @@ remove_dead_holders(AtxCall *call, const Holders *holders)
 	return removed;
 }
 
+/* End a claim that waits in vain; false if it may still be granted. */
+static bool
+end_if_in_vain(AtxCall *call, const AtxClaim *claim)
+{
+	if (!session_lives(claim->session_id))
+		atx_claim_cancel_command(call, claim, ATX_STATUS_CANCELED, "the session has ended");
+	else if (is_due(call, claim))
+		atx_claim_cancel_command(call, claim, ATX_STATUS_CONFLICT, call->type->claims->held);
+	else
+		return false;
+	return atx_claim_end(call, claim);
+}
+
 /* The first that waits and is still to be granted; false if there is none. */
 static bool
 next_in_queue(AtxCall *call, AtxClaim *claim)
@@ -209,13 +234,8 @@ next_in_queue(AtxCall *call, AtxClaim *claim)
 	while (atx_claim_first_waiting(call->service.service_id, claim))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!session_lives(claim->session_id))
-			atx_claim_cancel_command(call, claim, ATX_STATUS_CANCELED, "the session has ended");
-		else if (is_due(call, claim))
-			atx_claim_cancel_command(call, claim, ATX_STATUS_CONFLICT, call->type->claims->held);
-		else
+		if (!end_if_in_vain(call, claim))
 			return true;
-		(void) atx_claim_end(call, claim);
 	}
 	return false;
 }
@@ -245,6 +265,24 @@ atx_claims_settle(AtxCall *call)
 		atx_claim_grant(call, &next);
 		holders.used += next.weight;
 	}
+}
+
+/*
+ * The same, and end what waits in vain anywhere in the queue.  Who just comes
+ * or goes need not know of it, but those who wait, and the sessions, do.
+ */
+void
+atx_claims_refresh(AtxCall *call)
+{
+	AtxClaim   *claims;
+	int			count = atx_claims_in_vain(call->service.service_id, &call->moment, &claims);
+
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) end_if_in_vain(call, &claims[i]);
+	}
+	atx_claims_settle(call);
 }
 
 /* Is there room for one more, with nobody before it? */

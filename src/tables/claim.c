@@ -60,6 +60,16 @@ static AtxStatement all = {
 	1, {INT8OID}
 };
 
+static AtxStatement in_vain = {
+	SELECT_CLAIMS " WHERE c.service_id = $1 AND c.position > 0"
+	" AND c.wait_epoch = $2 AND c.wait_until <= $3"
+	" UNION ALL "
+	SELECT_CLAIMS " JOIN atomix.session s ON s.session_id = c.session_id"
+	" WHERE c.service_id = $1 AND c.position > 0 AND s.state = 'closing'"
+	" AND (c.wait_until IS NULL OR c.wait_epoch <> $2 OR c.wait_until > $3)",
+	3, {INT8OID, INT4OID, INT8OID}
+};
+
 static AtxStatement versions = {
 	"SELECT pg_catalog.count(*),"
 	" COALESCE(pg_catalog.sum(c.xmin::pg_catalog.text::pg_catalog.int8), 0)::pg_catalog.int8"
@@ -285,6 +295,22 @@ atx_claim_first_waiting(int64 service_id, AtxClaim *claim)
 		return false;
 	read_result(0, claim);
 	return true;
+}
+
+/*
+ * The claims on a service that waited long enough, or whose session is ending,
+ * wherever they are in the queue; returns how many.
+ */
+int
+atx_claims_in_vain(int64 service_id, const AtxMoment *moment, AtxClaim **claims)
+{
+	Datum		values[] = {
+		Int64GetDatum(service_id),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now)
+	};
+
+	return read_results(atx_execute(&in_vain, values, NULL), claims);
 }
 
 /*

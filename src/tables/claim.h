@@ -45,6 +45,7 @@ extern bool atx_claim_first(int64 service_id, AtxClaim *claim);
 extern void atx_claims_require_unchanged(int64 service_id);
 extern int	atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims);
 extern bool atx_claim_first_waiting(int64 service_id, AtxClaim *claim);
+extern int	atx_claims_in_vain(int64 service_id, const AtxMoment *moment, AtxClaim **claims);
 extern int	atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims);
 extern int64 atx_claims_count_of_session(int64 session_id, int64 limit);
 extern int64 atx_claims_count_of_service(int64 service_id, int64 limit);
