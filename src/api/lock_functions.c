@@ -120,7 +120,8 @@ release(FunctionCallInfo fcinfo, const char *function, const AtxServiceType *typ
 {
 	AtxClaimed	claimed = claimed_arguments(fcinfo, type, 1, 3);
 	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
-	int64		token = PG_ARGISNULL(2) ? ATX_ANY_TOKEN : PG_GETARG_INT64(2);
+	/* Nothing is granted with a token below 1. */
+	int64		token = PG_ARGISNULL(2) ? ATX_ANY_TOKEN : Max(PG_GETARG_INT64(2), 0);
 	AtxScope	scope;
 	bool		released = false;
 

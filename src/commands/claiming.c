@@ -63,21 +63,13 @@ atx_prepare_claims(AtxCall *call)
 	}
 }
 
-/*
- * Lock and renew a session (0: none), and lock a service by its name.  If
- * there is none it is created, or, unless that is wanted, its id is 0.
- */
-AtxAnswer
-atx_claimed_use(AtxScope *scope, const AtxClaimed *claimed, int64 session_id,
-				AtxAccess access, bool create, AtxCall *call)
+/* Lock a service by its name, given what became of its caller. */
+static AtxAnswer
+use_claimed(const AtxClaimed *claimed, AtxAccess access, bool create,
+			AtxAnswer answer, AtxCall *call)
 {
-	AtxAnswer	answer;
 	bool		found = true;
 
-	memset(call, 0, sizeof(*call));
-	call->session_id = session_id;
-	answer = session_id == 0 ? atx_await_authority(&call->authority) :
-		atx_use_session(scope, session_id, false, &call->authority);
 	if (answer.outcome == ATX_DONE && !create)
 		answer = atx_find_service(call, claimed->type, claimed->namespace, claimed->name, &found);
 	if (answer.outcome == ATX_DONE && found)
@@ -87,6 +79,39 @@ atx_claimed_use(AtxScope *scope, const AtxClaimed *claimed, int64 session_id,
 	call->moment = atx_moment(call->authority);
 	atx_prepare_claims(call);
 	return answer;
+}
+
+/*
+ * Lock and renew a session, and lock a service by its name.  If there is none
+ * it is created, or, unless that is wanted, its id is 0.
+ */
+AtxAnswer
+atx_claimed_use(AtxScope *scope, const AtxClaimed *claimed, int64 session_id,
+				AtxAccess access, bool create, AtxCall *call)
+{
+	AtxAnswer	answer;
+
+	memset(call, 0, sizeof(*call));
+	/* Session 0 is where delays are kept: it is nobody's. */
+	if (session_id == ATX_DELAY_SESSION)
+		return atx_why_not_usable(session_id, scope->caller);
+	call->session_id = session_id;
+	answer = atx_use_session(scope, session_id, false, &call->authority);
+	return use_claimed(claimed, access, create, answer, call);
+}
+
+/*
+ * The same without a session, for what is done to the claims of all.
+ */
+AtxAnswer
+atx_claimed_manage(const AtxClaimed *claimed, AtxAccess access, bool create,
+				   AtxCall *call)
+{
+	AtxAnswer	answer;
+
+	memset(call, 0, sizeof(*call));
+	answer = atx_await_authority(&call->authority);
+	return use_claimed(claimed, access, create, answer, call);
 }
 
 /* The claim of the same kind that the session has already, if any. */

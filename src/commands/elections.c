@@ -142,7 +142,7 @@ atx_change_election(AtxScope *scope, const AtxClaimed *claimed, const char *cand
 	AtxCall		call;
 	AtxCandidates candidates;
 	const AtxClaim *claim;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_MOVE, false, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
 
 	*found = false;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0)
@@ -184,7 +184,7 @@ atx_force_release(AtxScope *scope, const AtxClaimed *claimed, int64 token,
 {
 	AtxCall		call;
 	AtxClaim	claim;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_MOVE, false, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
 
 	*released = false;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0 ||
@@ -236,7 +236,7 @@ atx_transfer(AtxScope *scope, const AtxClaimed *claimed, int64 token, int64 tick
 	AtxCall		call;
 	AtxClaim	from;
 	AtxClaim	to;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_MOVE, false, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
 
 	*new_token = 0;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0)
@@ -265,7 +265,7 @@ AtxAnswer
 atx_set_delay(AtxScope *scope, const AtxClaimed *claimed, int64 delay)
 {
 	AtxCall		call;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_EXCLUSIVE, true, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, true, &call);
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
@@ -283,7 +283,7 @@ AtxAnswer
 atx_resize(AtxScope *scope, const AtxClaimed *claimed, int32 permits)
 {
 	AtxCall		call;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_EXCLUSIVE, true, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, true, &call);
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
