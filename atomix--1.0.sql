@@ -381,7 +381,7 @@ CREATE FUNCTION atomix.outcome(
 AS 'MODULE_PATHNAME', 'atomix_outcome'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.outcome(bigint, bigint) IS
-  'What became of a number, also for atomix.outcome_retention after the session ended: complete, running, canceled, acknowledged, unknown (not executed), or pending (another transaction is executing it). Errors: MX001 unknown session.';
+  'What became of a number, also for atomix.outcome_retention after the session ended: complete, running, canceled, acknowledged, unknown (not executed), or pending (another transaction is executing it). Errors: 22023 number 0, MX001 unknown session.';
 
 CREATE FUNCTION atomix.once(
   session_id bigint,
