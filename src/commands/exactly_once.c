@@ -47,18 +47,24 @@ atx_lock_number(int64 session_id, int64 sequence_num)
 		atx_lock_exclusive(ATX_LOCK_COMMAND, lock_id(session_id, sequence_num));
 }
 
+static bool
+is_locked(AtxLockClass class, int64 id)
+{
+	if (!atx_try_lock_shared_briefly(class, id))
+		return true;
+	atx_unlock_shared(class, id);
+	return false;
+}
+
 /*
- * Is another transaction executing that number just now?
+ * Is another transaction executing that number just now?  A long batch has
+ * the session instead of its numbers, and so has whoever ends it.
  */
 bool
 atx_number_is_busy(int64 session_id, int64 sequence_num)
 {
-	int64		id = lock_id(session_id, sequence_num);
-
-	if (!atx_try_lock_shared_briefly(ATX_LOCK_COMMAND, id))
-		return true;
-	atx_unlock_shared(ATX_LOCK_COMMAND, id);
-	return false;
+	return is_locked(ATX_LOCK_SESSION, session_id) ||
+		is_locked(ATX_LOCK_COMMAND, lock_id(session_id, sequence_num));
 }
 
 static AtxAnswer
