@@ -150,6 +150,7 @@ CREATE TABLE atomix.service (
   service_id bigint NOT NULL,
   value bigint NOT NULL DEFAULT 0,
   revision bigint NOT NULL DEFAULT 0,
+  delay bigint NOT NULL DEFAULT 0,
   partition_id integer NOT NULL,
   type text NOT NULL,
   namespace text COLLATE "C" NOT NULL,
@@ -160,7 +161,8 @@ CREATE TABLE atomix.service (
   autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0,
   autovacuum_analyze_scale_factor = 0.5);
 COMMENT ON TABLE atomix.service IS 'Services: named state that sessions open and anybody may use by name. They stay until they are deleted.';
-COMMENT ON COLUMN atomix.service.value IS 'State of a type that has just a number, such as counter.';
+COMMENT ON COLUMN atomix.service.value IS 'State of a type that has just a number: value of a counter, permits of a semaphore, term of an election.';
+COMMENT ON COLUMN atomix.service.delay IS 'Ticks for which a claim of a session that expired is not granted to another.';
 COMMENT ON COLUMN atomix.service.revision IS 'How often its state was changed, for types whose changes have one order.';
 REVOKE ALL ON TABLE atomix.service FROM PUBLIC;
 
@@ -217,6 +219,52 @@ COMMENT ON COLUMN atomix.entry.ttl IS 'Ticks it had to live when it was written.
 COMMENT ON COLUMN atomix.entry.expires_epoch IS 'Clock epoch of expires_at.';
 REVOKE ALL ON TABLE atomix.entry FROM PUBLIC;
 
+CREATE TABLE atomix.claim (
+  service_id bigint NOT NULL,
+  position bigint NOT NULL,
+  claim_id bigint NOT NULL,
+  session_id bigint NOT NULL,
+  sequence_num bigint NOT NULL,
+  wait_until bigint,
+  wait_for bigint,
+  since timestamptz NOT NULL,
+  weight integer NOT NULL,
+  priority integer NOT NULL,
+  wait_epoch integer,
+  candidate text,
+  CONSTRAINT claim_pkey PRIMARY KEY (service_id, position)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX claim_session ON atomix.claim (session_id, service_id);
+CREATE INDEX claim_due ON atomix.claim (wait_epoch, wait_until) WHERE wait_until IS NOT NULL;
+COMMENT ON TABLE atomix.claim IS 'Claims of sessions on locks, semaphores and elections, granted ones and waiting ones.';
+COMMENT ON COLUMN atomix.claim.position IS 'Minus the token if it is granted, else its place in the queue: the first is the least.';
+COMMENT ON COLUMN atomix.claim.claim_id IS 'Index at which it was queued: the ticket.';
+COMMENT ON COLUMN atomix.claim.session_id IS 'Session it belongs to; 0 for the delay after a session that expired.';
+COMMENT ON COLUMN atomix.claim.sequence_num IS 'Command of the session that waits for it; 0 for none.';
+COMMENT ON COLUMN atomix.claim.wait_until IS 'Tick at which it ends if it still waits, or at which a delay is over; null: never.';
+COMMENT ON COLUMN atomix.claim.wait_for IS 'Ticks it had to wait when it was queued.';
+COMMENT ON COLUMN atomix.claim.since IS 'When it was queued or, later, granted.';
+COMMENT ON COLUMN atomix.claim.weight IS 'How much of the capacity it takes: all of it if it is exclusive.';
+COMMENT ON COLUMN atomix.claim.priority IS 'Of candidates, the greater goes first.';
+COMMENT ON COLUMN atomix.claim.candidate IS 'Name under which the session stands in an election.';
+REVOKE ALL ON TABLE atomix.claim FROM PUBLIC;
+
+CREATE TABLE atomix.intervention (
+  at timestamptz NOT NULL,
+  service_id bigint NOT NULL,
+  token bigint,
+  ticket bigint,
+  actor regrole NOT NULL,
+  session_id bigint,
+  action text NOT NULL,
+  namespace text NOT NULL,
+  name text NOT NULL,
+  reason text
+);
+COMMENT ON TABLE atomix.intervention IS 'What administrators did to locks and elections, and why. It is kept until somebody deletes it.';
+COMMENT ON COLUMN atomix.intervention.session_id IS 'Session that lost or got the grant.';
+REVOKE ALL ON TABLE atomix.intervention FROM PUBLIC;
+
 --
 -- Sessions
 --
@@ -247,7 +295,7 @@ RETURNS TABLE (session_id bigint, state text, time_left interval)
 AS 'MODULE_PATHNAME', 'atomix_keep_alive_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.keep_alive_many(bigint[]) IS
-  'Renews many sessions, once the transaction commits, waiting for none. A row for each: opened (renewed), ending (its end is being decided), closing, closed, expired, unknown; time_left where it is opened. Errors: 54000 more than 512 that shared memory could not serve, 57P03 server not ready, 25006 read-only; at commit 40001 one has ended meanwhile.';
+  'Renews many sessions, once the transaction commits, waiting for none. A row for each: opened (renewed), ending (its end is being decided), closing, closed, expired, unknown; time_left where it is opened: less than the timeout only if another transaction is just writing the session''s lease. Errors: 57P03 server not ready, 25006 read-only; at commit 40001 one has ended meanwhile.';
 
 CREATE FUNCTION atomix.close_session(session_id bigint)
 RETURNS boolean
@@ -670,8 +718,273 @@ COMMENT ON FUNCTION atomix.map_clear(text, text, bigint, bigint) IS
   'Removes all entries and returns how many there were. With a session it needs that alive and renews it; with a number too it takes effect once, however often it is repeated. Errors: MX008 the service has another type, MX001 unknown session, MX002 expired, MX003 closed, MX004 number already acknowledged, MX005 number of another call, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 
 --
+-- Locks and semaphores
+--
+
+CREATE FUNCTION atomix.lock_try(
+  session_id bigint,
+  name text,
+  namespace text DEFAULT '',
+  shared boolean DEFAULT false,
+  OUT granted boolean,
+  OUT token bigint)
+AS 'MODULE_PATHNAME', 'atomix_lock_try'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.lock_try(bigint, text, text, boolean) IS
+  'Acquires a lock for a session if that can be done at once. token is the fencing token: it grows from grant to grant. Asked again, it answers with the grant the session has. Errors: MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.lock_acquire(
+  session_id bigint,
+  name text,
+  timeout interval DEFAULT NULL,
+  namespace text DEFAULT '',
+  shared boolean DEFAULT false,
+  OUT granted boolean,
+  OUT token bigint,
+  OUT ticket bigint)
+AS 'MODULE_PATHNAME', 'atomix_lock_acquire'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.lock_acquire(bigint, text, interval, text, boolean) IS
+  'Acquires a lock for a session, or queues for it for at most timeout (null: for ever) and returns a ticket to wait for with wait_ticket. Asked again, it answers with the claim the session has. Errors: 22023 negative timeout, MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.lock_release(
+  session_id bigint,
+  name text,
+  token bigint DEFAULT NULL,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_lock_release'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.lock_release(bigint, text, bigint, text) IS
+  'Releases the session''s grant with that token, or all it has on the lock, and grants the next in the queue. False if it has none. Errors: MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.lock_cancel(
+  session_id bigint,
+  name text,
+  ticket bigint,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_lock_cancel'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.lock_cancel(bigint, text, bigint, text) IS
+  'Stops waiting for a lock. False if the ticket does not wait any more: it may have been granted. Errors: MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.semaphore_try(
+  session_id bigint,
+  name text,
+  permits integer DEFAULT 1,
+  namespace text DEFAULT '',
+  OUT granted boolean,
+  OUT token bigint)
+AS 'MODULE_PATHNAME', 'atomix_semaphore_try'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.semaphore_try(bigint, text, integer, text) IS
+  'Takes permits of a semaphore for a session if that can be done at once. A semaphore has one permit until it is resized. Errors: 22023 permits below 1, MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.semaphore_acquire(
+  session_id bigint,
+  name text,
+  permits integer DEFAULT 1,
+  timeout interval DEFAULT NULL,
+  namespace text DEFAULT '',
+  OUT granted boolean,
+  OUT token bigint,
+  OUT ticket bigint)
+AS 'MODULE_PATHNAME', 'atomix_semaphore_acquire'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.semaphore_acquire(bigint, text, integer, interval, text) IS
+  'Takes permits of a semaphore, or queues for them, as lock_acquire does. Errors: 22023 permits below 1 or negative timeout, MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.semaphore_release(
+  session_id bigint,
+  name text,
+  token bigint DEFAULT NULL,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_semaphore_release'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.semaphore_release(bigint, text, bigint, text) IS
+  'Gives back the permits that were granted with that token, or all the session has. False if it has none. Errors: MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.semaphore_resize(
+  name text,
+  permits integer,
+  namespace text DEFAULT '')
+RETURNS integer
+AS 'MODULE_PATHNAME', 'atomix_semaphore_resize'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.semaphore_resize(text, integer, text) IS
+  'Sets how many permits a semaphore has, and returns that. Those granted beyond it stay granted. Errors: 22023 negative permits, MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.wait_ticket(
+  session_id bigint,
+  ticket bigint,
+  timeout interval DEFAULT '10 s',
+  OUT granted boolean,
+  OUT token bigint)
+AS 'MODULE_PATHNAME', 'atomix_wait_ticket'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.wait_ticket(bigint, bigint, interval) IS
+  'Waits until a claim is granted, at most timeout and atomix.max_wait. Not granted: the time is over, or the claim was canceled or timed out. Errors: MX001 unknown session, MX002 expired, MX003 closed, 55000 the ticket was taken in the same transaction.';
+
+--
+-- Elections
+--
+
+CREATE FUNCTION atomix.election_enter(
+  session_id bigint,
+  name text,
+  candidate text DEFAULT NULL,
+  priority integer DEFAULT 0,
+  namespace text DEFAULT '',
+  OUT is_leader boolean,
+  OUT token bigint,
+  OUT term bigint,
+  OUT leader text,
+  OUT ticket bigint)
+AS 'MODULE_PATHNAME', 'atomix_election_enter'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.election_enter(bigint, text, text, integer, text) IS
+  'Has a session stand in an election, by default under its own name, and says who leads. A greater priority goes before those that wait with a lesser one. Asked again, it answers with the candidate the session has; ticket null: another session stands under that name. Errors: 22023 empty candidate, MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.election_withdraw(
+  session_id bigint,
+  name text,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_election_withdraw'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.election_withdraw(bigint, text, text) IS
+  'Takes back a session''s candidate. False if it has none. Errors: MX001 unknown session, MX002 expired, MX003 closed, MX008 the service has another type, 53400 too many claims, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.election_anoint(
+  name text,
+  candidate text,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_election_anoint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.election_anoint(text, text, text) IS
+  'Makes a candidate the leader; the leader becomes the first that waits. Who did it is kept in table intervention. False if there is none of the name. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.election_promote(
+  name text,
+  candidate text,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_election_promote'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.election_promote(text, text, text) IS
+  'Moves a candidate up by one. Who did it is kept in table intervention. False if there is none of the name. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.election_demote(
+  name text,
+  candidate text,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_election_demote'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.election_demote(text, text, text) IS
+  'Moves a candidate down by one. Who did it is kept in table intervention. False if there is none of the name. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.election_evict(
+  name text,
+  candidate text,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_election_evict'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.election_evict(text, text, text) IS
+  'Removes a candidate. Who did it is kept in table intervention. False if there is none of the name. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.election_leader(
+  name text,
+  namespace text DEFAULT '')
+RETURNS TABLE (leader text, session_id bigint, token bigint, term bigint, since timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_election_leader'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.election_leader(text, text) IS
+  'Who leads; no row if nobody does. Errors: MX008 the service has another type, 22004 null.';
+
+--
+-- Guards
+--
+
+CREATE FUNCTION atomix.assert_lock(
+  name text,
+  token bigint,
+  namespace text DEFAULT '')
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_assert_lock'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.assert_lock(text, bigint, text) IS
+  'Makes sure that a lock is held with that token by a session of the caller''s role, and stays so until the transaction ends. Errors: MX006 it is not, MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.assert_leader(
+  name text,
+  token bigint,
+  namespace text DEFAULT '')
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_assert_leader'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.assert_leader(text, bigint, text) IS
+  'Makes sure that an election is led with that token, as assert_lock does. Errors: MX006 it is not, MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.hold(
+  name text,
+  namespace text DEFAULT '')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_hold'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.hold(text, text) IS
+  'Holds a lock without a session until the transaction ends, and returns a token newer than any grant''s. Waits as row locks do. Errors: 55P03 not within lock_timeout, 55000 granted in the same transaction, MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.fence()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'atomix_fence'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.fence() IS
+  'Trigger function: refuses writes whose transaction has not asserted the lock or election that the trigger names, as in atomix.fence(''name'' [, ''namespace'']). Errors: MX006 not asserted, 39P01 trigger without a name.';
+
+--
 -- Administration
 --
+
+CREATE FUNCTION atomix.lock_force_release(
+  name text,
+  token bigint,
+  reason text,
+  namespace text DEFAULT '')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_lock_force_release'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.lock_force_release(text, bigint, text, text) IS
+  'Takes a lock away from whoever has it with that token, waiting for guards, and grants the next. What was done is kept in table intervention. False if there is no such grant. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+REVOKE ALL ON FUNCTION atomix.lock_force_release(text, bigint, text, text) FROM PUBLIC;
+
+CREATE FUNCTION atomix.lock_transfer(
+  name text,
+  token bigint,
+  ticket bigint,
+  reason text,
+  namespace text DEFAULT '')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_lock_transfer'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.lock_transfer(text, bigint, bigint, text, text) IS
+  'Takes a lock away and gives it to a claim that waits; returns the new token, null if either is not there. What was done is kept in table intervention. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+REVOKE ALL ON FUNCTION atomix.lock_transfer(text, bigint, bigint, text, text) FROM PUBLIC;
+
+CREATE FUNCTION atomix.set_lock_delay(
+  name text,
+  delay interval,
+  namespace text DEFAULT '')
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_set_lock_delay'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.set_lock_delay(text, interval, text) IS
+  'Sets for how long after its holder''s session expired a lock is not granted to another. It does not apply to a clean release. Errors: 22023 negative delay, MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+REVOKE ALL ON FUNCTION atomix.set_lock_delay(text, interval, text) FROM PUBLIC;
 
 CREATE FUNCTION atomix.tick()
 RETURNS bigint
@@ -810,6 +1123,48 @@ COMMENT ON VIEW atomix.maps IS
   'Maps with the number of their entries, as in view services.';
 GRANT SELECT ON atomix.maps TO PUBLIC;
 
+CREATE VIEW atomix.locks WITH (security_barrier) AS
+  SELECT s.service_id, s.namespace, s.name, c.session_id,
+    c.position OPERATOR(pg_catalog.<) 0 AS granted,
+    CASE WHEN c.position OPERATOR(pg_catalog.<) 0 THEN OPERATOR(pg_catalog.-) c.position END AS token,
+    c.claim_id AS ticket, c.weight OPERATOR(pg_catalog.=) 1 AS shared, c.since,
+    e.owner, e.name AS session_name, e.application_name, e.client_addr
+  FROM atomix.service s
+    LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
+    LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+  WHERE s.type OPERATOR(pg_catalog.=) 'lock';
+COMMENT ON VIEW atomix.locks IS
+  'Locks: a row for each claim, granted or waiting, and one with nulls if there is none. Session 0: the delay after a session that expired.';
+GRANT SELECT ON atomix.locks TO PUBLIC;
+
+CREATE VIEW atomix.semaphores WITH (security_barrier) AS
+  SELECT s.service_id, s.namespace, s.name, s.value AS capacity, c.session_id,
+    c.position OPERATOR(pg_catalog.<) 0 AS granted,
+    CASE WHEN c.position OPERATOR(pg_catalog.<) 0 THEN OPERATOR(pg_catalog.-) c.position END AS token,
+    c.claim_id AS ticket, c.weight AS permits, c.since,
+    e.owner, e.name AS session_name, e.application_name, e.client_addr
+  FROM atomix.service s
+    LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
+    LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+  WHERE s.type OPERATOR(pg_catalog.=) 'semaphore';
+COMMENT ON VIEW atomix.semaphores IS
+  'Semaphores: a row for each claim, granted or waiting, and one with nulls if there is none.';
+GRANT SELECT ON atomix.semaphores TO PUBLIC;
+
+CREATE VIEW atomix.elections WITH (security_barrier) AS
+  SELECT s.service_id, s.namespace, s.name, s.value AS term, c.session_id, c.candidate,
+    c.position OPERATOR(pg_catalog.<) 0 AS granted,
+    CASE WHEN c.position OPERATOR(pg_catalog.<) 0 THEN OPERATOR(pg_catalog.-) c.position END AS token,
+    c.claim_id AS ticket, c.priority,
+    CASE WHEN c.position OPERATOR(pg_catalog.>) 0 THEN c.position END AS queue_position, c.since, e.owner
+  FROM atomix.service s
+    LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
+    LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+  WHERE s.type OPERATOR(pg_catalog.=) 'election';
+COMMENT ON VIEW atomix.elections IS
+  'Elections: a row for each candidate, who leads is granted, the others follow in order of queue_position; one with nulls if there is none.';
+GRANT SELECT ON atomix.elections TO PUBLIC;
+
 --
 -- Dump: what outlives the server. Sessions and leases do not.
 --
@@ -821,3 +1176,4 @@ SELECT pg_catalog.pg_extension_config_dump('atomix.partition', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.partition_term', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.service', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.entry', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.intervention', '');

@@ -239,6 +239,7 @@ SELECT count(*) FROM atomix.commands(:a, :c, array_fill('\x22020801'::bytea, ARR
 SELECT pg_temp.keep_alive(:a, 14, '{"m":7,"k":5}'), pg_temp.keep_alive(:a, 14, '{"m":0,"k":5,"b":"AAAAAAAAAAA="}'),
     pg_temp.keep_alive(:a, 9223372036854775808, '{"m":1,"k":9223372036854775808,"b":"AAAAAAAAAAA="}');
 SELECT pg_temp.known(:a);
+-- {} contains everything: nothing is forgotten.
 SELECT pg_temp.keep_alive(:a, 14, '{}');
 SELECT pg_temp.known(:a);
 SELECT pg_temp.keep_alive(:a, 12, '{"m":1,"k":9223372036854775808,"b":"AAAAAAAAAAA="}');

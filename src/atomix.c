@@ -19,6 +19,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/transaction.h"
+#include "commands/guards.h"
 #include "worker/database_hooks.h"
 #include "worker/launcher.h"
 
@@ -35,6 +36,7 @@ _PG_init(void)
 	atx_private_lock_init();
 	atx_renewals_init();
 	atx_doorbell_init();
+	atx_guards_init();
 
 	/* pg_upgrade moves catalogs under a server that must not act. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)

@@ -94,6 +94,27 @@ AtxUnpinSearchPath(AtxSearchPathPin *pin)
 #endif
 }
 
+/* An index scan without order by; 18 wants to be told of instrumentation. */
+#if PG_VERSION_NUM >= 180000
+#define AtxIndexBeginScan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
+#else
+#define AtxIndexBeginScan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
+#endif
+
+/* simple_heap_update() tells from 16 on which indexes want the new tuple. */
+#if PG_VERSION_NUM >= 160000
+#define AtxHeapUpdate(heap, tid, tuple) \
+	do { \
+		TU_UpdateIndexes which; \
+		simple_heap_update((heap), (tid), (tuple), &which); \
+	} while (0)
+#else
+#define AtxHeapUpdate(heap, tid, tuple) \
+	simple_heap_update((heap), (tid), (tuple))
+#endif
+
 /*
  * Actions of the JSON parser return a result from 16 on; the caller provides
  * the lexer's storage from 17 on.  The text is UTF-8, escapes are resolved.

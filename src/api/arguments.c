@@ -7,11 +7,14 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "api/arguments.h"
+#include "base/duration.h"
 #include "base/errors.h"
 #include "compat.h"
 
@@ -77,6 +80,29 @@ atx_required_bytes(FunctionCallInfo fcinfo, int n, const char *argument)
 {
 	atx_refuse_null(PG_ARGISNULL(n), argument);
 	return PG_GETARG_BYTEA_PP(n);
+}
+
+/*
+ * A timeout in ticks; if_null in place of a null.
+ */
+int64
+atx_wait_argument(FunctionCallInfo fcinfo, int n, int64 if_null)
+{
+	return PG_ARGISNULL(n) ? if_null :
+		atx_duration_from_interval(PG_GETARG_INTERVAL_P(n), "timeout");
+}
+
+/*
+ * The row that a function with several OUT arguments returns.
+ */
+Datum
+atx_form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "function must return a row");
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
 /*

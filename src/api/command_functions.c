@@ -53,20 +53,10 @@ address_arguments(FunctionCallInfo fcinfo, const char *number_name)
 }
 
 static Datum
-status_datum(const AtxResult * result)
+status_datum(const AtxResult *result)
 {
 	return CStringGetTextDatum(result->state == ATX_COMMAND_RUNNING ? "RUNNING" :
 							   atx_status_name(result->reply.status));
-}
-
-static Datum
-form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
-{
-	TupleDesc	desc;
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "function must return a row");
-	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
 /* Fill the output column and its null flag. */
@@ -101,7 +91,7 @@ atomix_command(PG_FUNCTION_ARGS)
 	put_output(result.reply.output, &values[1], &nulls[1]);
 	values[2] = BoolGetDatum(result.replayed);
 	values[3] = Int64GetDatum(result.index);
-	row = form_row(fcinfo, values, nulls);
+	row = atx_form_row(fcinfo, values, nulls);
 	atx_scope_leave(&scope);
 	return row;
 }
@@ -129,7 +119,7 @@ payloads_argument(FunctionCallInfo fcinfo, int n, int *count)
 }
 
 static void
-put_member(ReturnSetInfo *rsinfo, int64 sequence_num, const AtxResult * result)
+put_member(ReturnSetInfo *rsinfo, int64 sequence_num, const AtxResult *result)
 {
 	Datum		values[4];
 	bool		nulls[4] = {false};
@@ -196,7 +186,7 @@ atomix_query(PG_FUNCTION_ARGS)
 	values[0] = status_datum(&result);
 	put_output(result.reply.output, &values[1], &nulls[1]);
 	values[2] = Int64GetDatum(result.index);
-	row = form_row(fcinfo, values, nulls);
+	row = atx_form_row(fcinfo, values, nulls);
 	atx_scope_leave(&scope);
 	return row;
 }
@@ -240,7 +230,7 @@ atomix_outcome(PG_FUNCTION_ARGS)
 		put_output(report.command.output, &values[2], &nulls[2]);
 		values[3] = TimestampTzGetDatum(report.command.at);
 	}
-	row = form_row(fcinfo, values, nulls);
+	row = atx_form_row(fcinfo, values, nulls);
 	atx_scope_leave(&scope);
 	return row;
 }

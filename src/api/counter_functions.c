@@ -57,7 +57,7 @@ atomix_counter_set(PG_FUNCTION_ARGS)
 }
 
 static void
-raise_overflow(const AtxCall * call)
+raise_overflow(const AtxCall *call)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -67,7 +67,7 @@ raise_overflow(const AtxCall * call)
 
 static Datum
 change(FunctionCallInfo fcinfo, const char *function,
-	   bool (*operation) (AtxCall * call, int64 delta))
+	   bool (*operation) (AtxCall *call, int64 delta))
 {
 	int64		delta = atx_required_int64(fcinfo, 1, "delta");
 	AtxTypedCall typed;

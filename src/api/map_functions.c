@@ -94,7 +94,7 @@ write_arguments(FunctionCallInfo fcinfo, bool as_text, bool has_prev_index)
 
 /* The index of the entry, null if the write was refused, and what it replaced. */
 static void
-fill_row(const AtxMapAnswer * answer, bool as_text, bool with_prev, AtxRow * row)
+fill_row(const AtxMapAnswer *answer, bool as_text, bool with_prev, AtxRow *row)
 {
 	bool		done = answer->status == ATX_STATUS_OK;
 
@@ -108,7 +108,7 @@ fill_row(const AtxMapAnswer * answer, bool as_text, bool with_prev, AtxRow * row
 
 static Datum
 write_entry(FunctionCallInfo fcinfo, const char *function, bool as_text, bool with_prev,
-			AtxMapAnswer(*operation) (AtxCall * call, const AtxMapWrite * write))
+			AtxMapAnswer (*operation) (AtxCall *call, const AtxMapWrite *write))
 {
 	AtxMapWrite write = write_arguments(fcinfo, as_text, with_prev);
 	int			namespace_argument = with_prev ? 5 : 4;
@@ -249,7 +249,7 @@ atomix_map_size(PG_FUNCTION_ARGS)
 
 /* Put an entry into the result, from the given column on. */
 static void
-put_entry(ReturnSetInfo *rsinfo, const AtxEntry * entry, bool with_key, bool as_text)
+put_entry(ReturnSetInfo *rsinfo, const AtxEntry *entry, bool with_key, bool as_text)
 {
 	Datum		values[4];
 	bool		nulls[4] = {false};

@@ -120,7 +120,7 @@ atx_wire_check_writable(const char *function)
  */
 AtxAnswer
 atx_wire_open_session(AtxScope *scope, uint32 partition_id,
-					  const Atomix__Multiraft__V1__OpenSessionInput * input,
+					  const Atomix__Multiraft__V1__OpenSessionInput *input,
 					  int64 *session_id)
 {
 	AtxSessionSpec spec = {.partition_id = (int32) partition_id};
@@ -182,9 +182,9 @@ atomix_partition_open_session(PG_FUNCTION_ARGS)
  * nothing is pending.
  */
 static AtxAnswer
-pending_from_wire(const KeepAliveInput *input, AtxBloom *filter, AtxPending * pending)
+pending_from_wire(const KeepAliveInput *input, AtxBloom *filter, AtxPending *pending)
 {
-	const		ProtobufCBinaryData *bytes = &input->pending_commands_filter;
+	const ProtobufCBinaryData *bytes = &input->pending_commands_filter;
 	const char *problem;
 
 	if (input->last_command_sequence_num > (uint64) PG_INT64_MAX)
@@ -272,7 +272,7 @@ atomix_partition_keep_alive(PG_FUNCTION_ARGS)
  * repeated.
  */
 AtxAnswer
-atx_wire_close_session(AtxScope *scope, const Atomix__Multiraft__V1__CloseSessionInput * input)
+atx_wire_close_session(AtxScope *scope, const Atomix__Multiraft__V1__CloseSessionInput *input)
 {
 	int64		session_id;
 	bool		ended;

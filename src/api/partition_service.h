@@ -20,11 +20,11 @@ extern void atx_wire_fill_headers(Atomix__Multiraft__V1__PartitionResponseHeader
 								  int64 index, AtxAnswer answer);
 
 extern AtxAnswer atx_wire_open_session(AtxScope *scope, uint32 partition_id,
-									   const Atomix__Multiraft__V1__OpenSessionInput * input,
+									   const Atomix__Multiraft__V1__OpenSessionInput *input,
 									   int64 *session_id);
 extern AtxAnswer atx_wire_keep_alive(AtxScope *scope,
 									 const Atomix__Multiraft__V1__KeepAliveInput *input);
 extern AtxAnswer atx_wire_close_session(AtxScope *scope,
-										const Atomix__Multiraft__V1__CloseSessionInput * input);
+										const Atomix__Multiraft__V1__CloseSessionInput *input);
 
 #endif							/* ATX_PARTITION_SERVICE_H */

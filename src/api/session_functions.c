@@ -178,67 +178,40 @@ static const char *const member_states[] = {
 	[ATX_MEMBER_UNKNOWN] = "unknown"
 };
 
-/*
- * Members served by rows in one scope.  What they allocate is freed when it
- * is left, and a batch may be long.
- */
-#define MEMBERS_IN_SCOPE	64
-
-/* A batch of keep-alives; a scope is opened when a row is needed. */
-typedef struct Batch
-{
-	Oid			role;
-	AtxScope	scope;
-	int			in_scope;		/* members served in it; 0: it is not open */
-	Datum		state_names[lengthof(member_states)];
-}			Batch;
-
 static void
-leave_scope(Batch * batch)
-{
-	if (batch->in_scope > 0)
-		atx_scope_leave(&batch->scope);
-	batch->in_scope = 0;
-}
-
-static AtxBatchState
-renew_member_by_row(Batch * batch, int64 session_id, int64 *time_left)
-{
-	if (batch->in_scope == MEMBERS_IN_SCOPE)
-		leave_scope(batch);
-	if (batch->in_scope++ == 0)
-		atx_scope_enter(&batch->scope);
-	return atx_keep_alive_member(&batch->scope, session_id, time_left);
-}
-
-static AtxBatchState
-renew_member(Batch * batch, int64 session_id, int64 *time_left)
-{
-	switch (atx_renew_in_memory(batch->role, session_id, time_left))
-	{
-		case ATX_RENEWAL_LIVE:
-			return ATX_MEMBER_OPENED;
-		case ATX_RENEWAL_ENDING:
-			return ATX_MEMBER_ENDING;
-		case ATX_RENEWAL_ABSENT:
-			break;
-	}
-	return renew_member_by_row(batch, session_id, time_left);
-}
-
-static void
-put_member(ReturnSetInfo *rsinfo, const Batch * batch, int64 session_id,
-		   AtxBatchState state, int64 time_left)
+put_member(ReturnSetInfo *rsinfo, const AtxMember *member, const Datum *state_names)
 {
 	Interval	left = {0};
 	Datum		values[3];
-	bool		nulls[3] = {false, false, state != ATX_MEMBER_OPENED};
+	bool		nulls[3] = {false, false, member->state != ATX_MEMBER_OPENED};
 
-	left.time = time_left;
-	values[0] = Int64GetDatum(session_id);
-	values[1] = batch->state_names[state];
+	left.time = member->time_left;
+	values[0] = Int64GetDatum(member->session_id);
+	values[1] = state_names[member->state];
 	values[2] = IntervalPGetDatum(&left);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* The sessions of a batch, in the order in which they were given. */
+static AtxMember *
+members_argument(FunctionCallInfo fcinfo, int n, int *count)
+{
+	ArrayType  *array;
+	AtxMember  *members;
+	Datum	   *ids;
+
+	atx_refuse_null(PG_ARGISNULL(n), "session_ids");
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	if (array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"session_ids\" must not contain nulls")));
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &ids, NULL, count);
+	members = palloc_extended(sizeof(AtxMember) * *count, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < *count; i++)
+		members[i].session_id = DatumGetInt64(ids[i]);
+	return members;
 }
 
 /*
@@ -249,36 +222,19 @@ Datum
 atomix_keep_alive_many(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Batch		batch;
-	ArrayType  *array;
-	Datum	   *ids;
+	Datum		state_names[lengthof(member_states)];
+	AtxMember  *members;
 	int			count;
 
-	atx_refuse_null(PG_ARGISNULL(0), "session_ids");
+	members = members_argument(fcinfo, 0, &count);
 	atx_require_writable("atomix.keep_alive_many()");
-	array = PG_GETARG_ARRAYTYPE_P(0);
-	if (array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"session_ids\" must not contain nulls")));
-	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &ids, NULL, &count);
 	InitMaterializedSRF(fcinfo, 0);
-	batch.role = GetUserId();
-	batch.in_scope = 0;
 	for (int i = 0; i < lengthof(member_states); i++)
-		batch.state_names[i] = CStringGetTextDatum(member_states[i]);
+		state_names[i] = CStringGetTextDatum(member_states[i]);
 
+	atx_keep_alive_many(members, count);
 	for (int i = 0; i < count; i++)
-	{
-		int64		time_left = 0;
-		AtxBatchState state;
-
-		CHECK_FOR_INTERRUPTS();
-		state = renew_member(&batch, DatumGetInt64(ids[i]), &time_left);
-		put_member(rsinfo, &batch, DatumGetInt64(ids[i]), state, time_left);
-	}
-	leave_scope(&batch);
+		put_member(rsinfo, &members[i], state_names);
 	return (Datum) 0;
 }
 

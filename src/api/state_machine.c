@@ -54,13 +54,13 @@ typedef Atomix__Multiraft__V1__OperationRequestHeaders OperationRequestHeaders;
 typedef struct Request
 {
 	PartitionInput *input;
-	const		OperationRequestHeaders *operation; /* NULL: none */
+	const OperationRequestHeaders *operation;	/* NULL: none */
 	uint32		partition_id;
 	uint64		number;
 	AtxAddress	address;
 	AtxPayload	payload;		/* of a service's operation */
 	AtxAnswer	problem;		/* done if the request is in order */
-}			Request;
+} Request;
 
 /* What is answered. */
 typedef struct Response
@@ -70,19 +70,19 @@ typedef struct Response
 	bool		has_result;
 	int64		session_id;		/* opened */
 	int64		service_id;		/* created */
-}			Response;
+} Response;
 
 /*
  * Headers nest one level in the other, and any of them may be absent.  One
  * that names no partition at all means the first.
  */
 static void
-read_operation_headers(const OperationRequestHeaders * operation, Request * request,
+read_operation_headers(const OperationRequestHeaders *operation, Request *request,
 					   uint64 *session_id, uint64 *service_id)
 {
-	const		Atomix__Multiraft__V1__ServiceRequestHeaders *service =
+	const Atomix__Multiraft__V1__ServiceRequestHeaders *service =
 	operation ? operation->session : NULL;
-	const		Atomix__Multiraft__V1__SessionRequestHeaders *session =
+	const Atomix__Multiraft__V1__SessionRequestHeaders *session =
 	service ? service->session : NULL;
 	const Atomix__Multiraft__V1__PartitionRequestHeaders *partition =
 	session ? session->partition : NULL;
@@ -116,7 +116,7 @@ agree(const char *what, uint64 in_headers, uint64 in_input, int64 *id)
 }
 
 static uint64
-session_id_of_input(const PartitionInput * input)
+session_id_of_input(const PartitionInput *input)
 {
 	switch (input->payload_case)
 	{
@@ -132,7 +132,7 @@ session_id_of_input(const PartitionInput * input)
 }
 
 static uint64
-service_id_of_input(const PartitionInput * input)
+service_id_of_input(const PartitionInput *input)
 {
 	if (input->payload_case != PARTITION_INPUT(SESSION_INPUT))
 		return 0;
@@ -148,7 +148,7 @@ service_id_of_input(const PartitionInput * input)
 }
 
 static AtxAnswer
-check_number(const Request * request)
+check_number(const Request *request)
 {
 	if (request->number > (uint64) PG_INT64_MAX)
 		return invalid("sequence number is out of range");
@@ -161,9 +161,9 @@ check_number(const Request * request)
 }
 
 static void
-take_payload(Request * request)
+take_payload(Request *request)
 {
-	const		SessionInput *input = request->input->session_input;
+	const SessionInput *input = request->input->session_input;
 
 	if (request->input->payload_case == PARTITION_INPUT(SESSION_INPUT) &&
 		input->payload_case == SESSION_INPUT(SERVICE_INPUT))
@@ -175,7 +175,7 @@ take_payload(Request * request)
 
 /* Put headers and input together. */
 static void
-complete(Request * request, uint64 session_id, uint64 service_id)
+complete(Request *request, uint64 session_id, uint64 service_id)
 {
 	request->problem = atx_wire_check_partition(request->partition_id);
 	if (request->problem.outcome == ATX_DONE)
@@ -229,9 +229,9 @@ decode_query(Datum headers, Datum input)
 }
 
 static AtxAnswer
-apply_create_service(AtxScope *scope, const Request * request, Response * response)
+apply_create_service(AtxScope *scope, const Request *request, Response *response)
 {
-	const		Atomix__Multiraft__V1__CreateServiceInput *input =
+	const Atomix__Multiraft__V1__CreateServiceInput *input =
 	request->input->session_input->create_service;
 
 	return atx_command_create(scope, &request->address,
@@ -242,7 +242,7 @@ apply_create_service(AtxScope *scope, const Request * request, Response * respon
 }
 
 static AtxAnswer
-apply_close_service(AtxScope *scope, const Request * request, Response * response)
+apply_close_service(AtxScope *scope, const Request *request, Response *response)
 {
 	bool		detached;
 
@@ -252,7 +252,7 @@ apply_close_service(AtxScope *scope, const Request * request, Response * respons
 }
 
 static AtxAnswer
-apply_session_input(AtxScope *scope, const Request * request, Response * response)
+apply_session_input(AtxScope *scope, const Request *request, Response *response)
 {
 	response->has_result = true;
 	switch (request->input->session_input->payload_case)
@@ -269,7 +269,7 @@ apply_session_input(AtxScope *scope, const Request * request, Response * respons
 }
 
 static AtxAnswer
-apply_input(AtxScope *scope, const Request * request, Response * response)
+apply_input(AtxScope *scope, const Request *request, Response *response)
 {
 	PartitionInput *input = request->input;
 
@@ -301,7 +301,7 @@ raise_if_not_a_status(AtxAnswer answer)
 }
 
 static void
-finish(Response * response)
+finish(Response *response)
 {
 	raise_if_not_a_status(response->answer);
 	if (response->answer.outcome != ATX_DONE)
@@ -309,7 +309,7 @@ finish(Response * response)
 }
 
 static void
-apply(AtxScope *scope, const Request * request, Response * response)
+apply(AtxScope *scope, const Request *request, Response *response)
 {
 	memset(response, 0, sizeof(*response));
 	response->answer = request->problem;
@@ -321,9 +321,9 @@ apply(AtxScope *scope, const Request * request, Response * response)
 }
 
 static void
-evaluate(AtxScope *scope, const Request * request, Response * response)
+evaluate(AtxScope *scope, const Request *request, Response *response)
 {
-	const		PartitionInput *input = request->input;
+	const PartitionInput *input = request->input;
 
 	memset(response, 0, sizeof(*response));
 	response->answer = request->problem;
@@ -341,7 +341,7 @@ evaluate(AtxScope *scope, const Request * request, Response * response)
 }
 
 static void
-fill_partition_headers(const Response * response,
+fill_partition_headers(const Response *response,
 					   Atomix__Multiraft__V1__PartitionResponseHeaders *headers)
 {
 	if (!response->has_result)
@@ -361,7 +361,7 @@ fill_partition_headers(const Response * response,
 
 /* Encode the headers of a command's answer, or of a query's. */
 static bytea *
-encode_headers(const Response * response, bool is_query)
+encode_headers(const Response *response, bool is_query)
 {
 	Atomix__Multiraft__V1__PartitionResponseHeaders partition =
 	ATOMIX__MULTIRAFT__V1__PARTITION_RESPONSE_HEADERS__INIT;
@@ -398,11 +398,11 @@ typedef struct SessionOutputs
 	Atomix__Multiraft__V1__CreateServiceOutput create_service;
 	Atomix__Multiraft__V1__CloseServiceOutput close_service;
 	Atomix__Multiraft__V1__ServiceOutput service_output;
-}			SessionOutputs;
+} SessionOutputs;
 
 static SessionOutput *
-fill_session_output(const Request * request, const Response * response,
-					SessionOutputs * parts)
+fill_session_output(const Request *request, const Response *response,
+					SessionOutputs *parts)
 {
 	SessionOutput *output = &parts->output;
 	const bytea *bytes = response->result.reply.output;
@@ -433,7 +433,7 @@ fill_session_output(const Request * request, const Response * response,
 
 /* Is there an output to be encoded, beside the status? */
 static bool
-has_output(const Response * response)
+has_output(const Response *response)
 {
 	if (!response->has_result)
 		return response->answer.outcome == ATX_DONE;
@@ -443,7 +443,7 @@ has_output(const Response * response)
 
 /* Encode the output; that of a refused input is empty. */
 static bytea *
-encode_output(const Request * request, const Response * response)
+encode_output(const Request *request, const Response *response)
 {
 	PartitionOutput output = ATOMIX__MULTIRAFT__V1__PARTITION_OUTPUT__INIT;
 	Atomix__Multiraft__V1__OpenSessionOutput open_session =
@@ -545,13 +545,13 @@ array_argument(FunctionCallInfo fcinfo, int n, const char *argument, int *count)
 
 /* Take all locks of a batch in one order, so that batches do not deadlock. */
 static void
-lock_all(AtxScope *scope, const Request * requests, int count)
+lock_all(AtxScope *scope, const Request *requests, int count)
 {
 	AtxLockPlan *plan = atx_lock_plan_create(count);
 
 	for (int i = 0; i < count; i++)
 	{
-		const		Request *request = &requests[i];
+		const Request *request = &requests[i];
 
 		if (request->problem.outcome == ATX_DONE &&
 			request->input->payload_case == PARTITION_INPUT(SESSION_INPUT))
@@ -562,7 +562,7 @@ lock_all(AtxScope *scope, const Request * requests, int count)
 }
 
 static void
-put_member(ReturnSetInfo *rsinfo, int n, const Request * request, const Response * response)
+put_member(ReturnSetInfo *rsinfo, int n, const Request *request, const Response *response)
 {
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};

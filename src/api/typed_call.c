@@ -32,7 +32,7 @@ typedef struct Signature
 	bool		is_row;
 	Oid		   *argument_types;
 	int			narguments;
-}			Signature;
+} Signature;
 
 static TupleDesc
 describe_result(FunctionCallInfo fcinfo, bool *is_row)
@@ -93,7 +93,7 @@ add_argument(StringInfo request, Datum value, Oid type)
 
 /* Function and arguments, but for session and number. */
 static AtxFingerprint
-fingerprint_of(FunctionCallInfo fcinfo, const char *function, const Signature * signature)
+fingerprint_of(FunctionCallInfo fcinfo, const char *function, const Signature *signature)
 {
 	StringInfoData request;
 
@@ -115,7 +115,7 @@ fingerprint_of(FunctionCallInfo fcinfo, const char *function, const Signature * 
  * encoding: whoever retries may use another one.
  */
 static bytea *
-pack_row(TupleDesc desc, const AtxRow * row)
+pack_row(TupleDesc desc, const AtxRow *row)
 {
 	StringInfoData packed;
 
@@ -166,7 +166,7 @@ unpack_value(StringInfo packed, Oid type, int length)
 }
 
 static void
-unpack_row(TupleDesc desc, const bytea *output, AtxRow * row)
+unpack_row(TupleDesc desc, const bytea *output, AtxRow *row)
 {
 	StringInfoData packed;
 
@@ -189,7 +189,7 @@ unpack_row(TupleDesc desc, const bytea *output, AtxRow * row)
 
 /* Session and number, the last two arguments. */
 static void
-number_arguments(FunctionCallInfo fcinfo, int session_argument, AtxNumbered * numbered)
+number_arguments(FunctionCallInfo fcinfo, int session_argument, AtxNumbered *numbered)
 {
 	numbered->sequence_num = atx_number_argument(fcinfo, session_argument + 1, "sequence_num");
 	if (numbered->sequence_num != 0)
@@ -204,9 +204,9 @@ number_arguments(FunctionCallInfo fcinfo, int session_argument, AtxNumbered * nu
  */
 bool
 atx_typed_begin(FunctionCallInfo fcinfo, const char *function,
-				int namespace_argument, AtxTypedCall * typed, AtxRow * row)
+				int namespace_argument, AtxTypedCall *typed, AtxRow *row)
 {
-	const		Signature *signature = signature_of(fcinfo);
+	const Signature *signature = signature_of(fcinfo);
 	AtxNumbered *numbered = &typed->numbered;
 	int			session_argument = namespace_argument + 1;
 
@@ -242,7 +242,7 @@ atx_typed_begin(FunctionCallInfo fcinfo, const char *function,
  */
 void
 atx_typed_use(FunctionCallInfo fcinfo, int namespace_argument,
-			  const AtxServiceType * type, AtxAccess access, AtxTypedCall * typed)
+			  const AtxServiceType *type, AtxAccess access, AtxTypedCall *typed)
 {
 	char	   *name = atx_required_text(fcinfo, 0, "name");
 	char	   *namespace = atx_required_text(fcinfo, namespace_argument, "namespace");
@@ -252,7 +252,7 @@ atx_typed_use(FunctionCallInfo fcinfo, int namespace_argument,
 }
 
 static void
-record(AtxTypedCall * typed, const AtxRow * row)
+record(AtxTypedCall *typed, const AtxRow *row)
 {
 	AtxReply	reply = {.status = ATX_STATUS_OK};
 
@@ -267,7 +267,7 @@ record(AtxTypedCall * typed, const AtxRow * row)
  * End a call: save the service, record the outcome, and form the result.
  */
 Datum
-atx_typed_end(FunctionCallInfo fcinfo, AtxTypedCall * typed, AtxRow * row, bool executed)
+atx_typed_end(FunctionCallInfo fcinfo, AtxTypedCall *typed, AtxRow *row, bool executed)
 {
 	Datum		result;
 
@@ -296,7 +296,7 @@ atx_typed_end(FunctionCallInfo fcinfo, AtxTypedCall * typed, AtxRow * row, bool 
  */
 bool
 atx_typed_find(FunctionCallInfo fcinfo, int namespace_argument,
-			   const AtxServiceType * type, AtxScope *scope, AtxCall * call)
+			   const AtxServiceType *type, AtxScope *scope, AtxCall *call)
 {
 	char	   *name = atx_required_text(fcinfo, 0, "name");
 	char	   *namespace = atx_required_text(fcinfo, namespace_argument, "namespace");

@@ -325,6 +325,11 @@ atx_bloom_parse(const uint8 *data, size_t len, AtxBloom *filter,
 
 	if (!parse_document(data, len, &document))
 		*problem = document.problem;
+	else if (document.m == NULL && document.k == NULL && document.b == NULL)
+	{
+		/* k = 0: no position is looked at, so everything is contained. */
+		return true;
+	}
 	else if (document.b == NULL)
 		*problem = "b is missing";
 	else if (document.m == NULL || document.k == NULL)

@@ -40,7 +40,7 @@ typedef struct Ring
 {
 	Oid			database;
 	int64		session_id;
-}			Ring;
+} Ring;
 
 typedef struct Bucket
 {
@@ -50,7 +50,7 @@ typedef struct Bucket
 	ConditionVariable rung;
 	LWLock	   *lock;			/* protects the above but the condition
 								 * variable */
-}			Bucket;
+} Bucket;
 
 typedef struct Doorbell
 {
@@ -59,7 +59,7 @@ typedef struct Doorbell
 	uint64		taken;			/* ... taken from it or lost, ever */
 	Ring		queue[QUEUE_LENGTH];
 	Bucket		buckets[BUCKETS];
-}			Doorbell;
+} Doorbell;
 
 /* A ring of this transaction, in TopTransactionContext. */
 typedef struct Noted
@@ -67,12 +67,19 @@ typedef struct Noted
 	int64		session_id;
 	int			level;			/* of the subtransaction */
 	bool		told;			/* to listeners, by the worker */
-}			Noted;
+} Noted;
 
-static Doorbell * doorbell = NULL;
-static Noted * noted = NULL;
+static Doorbell *doorbell = NULL;
+static Noted *noted = NULL;
 static int	nnoted = 0;
 static int	max_noted = 0;
+
+/*
+ * What this transaction has taken out of the queue, to be put back if it
+ * fails; in TopTransactionContext.
+ */
+static Ring *taken = NULL;
+static int	ntaken = 0;
 
 /*
  * Ask for the shared memory and the locks; in the request hook.
@@ -156,7 +163,7 @@ atx_doorbell_wake(int64 channel)
 }
 
 static void
-wake_waiters(const Ring * ring)
+wake_waiters(const Ring *ring)
 {
 	Bucket	   *bucket = bucket_of(ring->database, ring->session_id);
 
@@ -169,13 +176,27 @@ wake_waiters(const Ring * ring)
 
 /* When the queue is full the oldest ring is lost: it may be nobody's. */
 static void
-queue_for_worker(const Ring * ring)
+queue_for_worker(const Ring *ring)
 {
 	LWLockAcquire(doorbell->queue_lock, LW_EXCLUSIVE);
 	if (doorbell->put - doorbell->taken == QUEUE_LENGTH)
 		doorbell->taken++;
 	doorbell->queue[doorbell->put++ % QUEUE_LENGTH] = *ring;
 	LWLockRelease(doorbell->queue_lock);
+}
+
+/*
+ * Put back what a failed transaction has taken.  It is older than what came
+ * meanwhile, so it is what is lost if the queue is full.
+ */
+static void
+put_back(void)
+{
+	LWLockAcquire(doorbell->queue_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ntaken && doorbell->put - doorbell->taken < QUEUE_LENGTH; i++)
+		doorbell->queue[doorbell->put++ % QUEUE_LENGTH] = taken[i];
+	LWLockRelease(doorbell->queue_lock);
+	atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
 }
 
 static void
@@ -201,11 +222,15 @@ at_end_of_transaction(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT && nnoted > 0)
 		ring_all();
+	if (event == XACT_EVENT_ABORT && ntaken > 0)
+		put_back();
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
 	{
 		noted = NULL;
 		nnoted = max_noted = 0;
+		taken = NULL;
+		ntaken = 0;
 	}
 }
 
@@ -260,7 +285,7 @@ atx_doorbell_position(int64 session_id)
  * If more was rung than the bucket remembers, it may have been.
  */
 static bool
-was_rung(Bucket * bucket, int64 session_id, uint64 *position)
+was_rung(Bucket *bucket, int64 session_id, uint64 *position)
 {
 	bool		rung;
 
@@ -268,7 +293,7 @@ was_rung(Bucket * bucket, int64 session_id, uint64 *position)
 	rung = bucket->rings - *position > REMEMBERED;
 	for (; !rung && *position < bucket->rings; (*position)++)
 	{
-		const		Ring *ring = &bucket->latest[*position % REMEMBERED];
+		const Ring *ring = &bucket->latest[*position % REMEMBERED];
 
 		rung = ring->session_id == session_id && ring->database == MyDatabaseId;
 	}
@@ -315,25 +340,31 @@ atx_doorbell_wait(int64 session_id, uint64 *position, AtxTick until)
 }
 
 /*
- * Take sessions of a database that were rung for out of the queue; returns
- * how many.  Those of other databases are left, in order.
+ * Take sessions of this database that were rung for out of the queue, for
+ * good when the transaction commits, and at most once in it; returns how many.
+ * Those of other databases are left, in order.
  */
 int
-atx_doorbell_take(Oid database, int64 *session_ids, int limit)
+atx_doorbell_take(int64 *session_ids, int limit)
 {
 	uint64		kept;
 	int			count = 0;
 
 	if (doorbell == NULL)
 		return 0;
+	Assert(ntaken == 0);
+	taken = MemoryContextAlloc(TopTransactionContext, limit * sizeof(Ring));
 	LWLockAcquire(doorbell->queue_lock, LW_EXCLUSIVE);
 	kept = doorbell->taken;
 	for (uint64 i = doorbell->taken; i < doorbell->put; i++)
 	{
 		Ring		ring = doorbell->queue[i % QUEUE_LENGTH];
 
-		if (ring.database == database && count < limit)
+		if (ring.database == MyDatabaseId && count < limit)
+		{
 			session_ids[count++] = ring.session_id;
+			taken[ntaken++] = ring;
+		}
 		else
 			doorbell->queue[kept++ % QUEUE_LENGTH] = ring;
 	}

@@ -27,6 +27,6 @@ extern void atx_doorbell_ring(int64 session_id);
 extern void atx_doorbell_wake(int64 channel);
 extern uint64 atx_doorbell_position(int64 session_id);
 extern bool atx_doorbell_wait(int64 session_id, uint64 *position, AtxTick until);
-extern int	atx_doorbell_take(Oid database, int64 *session_ids, int limit);
+extern int	atx_doorbell_take(int64 *session_ids, int limit);
 
 #endif							/* ATX_DOORBELL_H */

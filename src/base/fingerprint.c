@@ -28,7 +28,7 @@ atx_fingerprint_add(StringInfo request, const void *data, Size len)
  * The fingerprint of a request.
  */
 AtxFingerprint
-atx_fingerprint(const StringInfoData * request)
+atx_fingerprint(const StringInfoData *request)
 {
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 	AtxFingerprint result;

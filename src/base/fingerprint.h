@@ -15,9 +15,9 @@
 typedef struct AtxFingerprint
 {
 	uint8		bytes[ATX_FINGERPRINT_LEN];
-}			AtxFingerprint;
+} AtxFingerprint;
 
 extern void atx_fingerprint_add(StringInfo request, const void *data, Size len);
-extern AtxFingerprint atx_fingerprint(const StringInfoData * request);
+extern AtxFingerprint atx_fingerprint(const StringInfoData *request);
 
 #endif							/* ATX_FINGERPRINT_H */

@@ -14,6 +14,8 @@
 
 #include "atomix/headers/headers.pb-c.h"
 #include "atomix/multiraft/counter/v1/counter.pb-c.h"
+#include "atomix/multiraft/election/v1/election.pb-c.h"
+#include "atomix/multiraft/lock/v1/lock.pb-c.h"
 #include "atomix/multiraft/map/v1/map.pb-c.h"
 #include "atomix/multiraft/v1/events.pb-c.h"
 #include "atomix/multiraft/v1/fsm.pb-c.h"
@@ -82,6 +84,33 @@ const ProtobufCMessageDescriptor *const atx_message_types[] = {
 	&atomix__multiraft__map__v1__update_input__descriptor,
 	&atomix__multiraft__map__v1__update_output__descriptor,
 	&atomix__multiraft__map__v1__value__descriptor,
+	&atomix__multiraft__election__v1__anoint_input__descriptor,
+	&atomix__multiraft__election__v1__anoint_output__descriptor,
+	&atomix__multiraft__election__v1__demote_input__descriptor,
+	&atomix__multiraft__election__v1__demote_output__descriptor,
+	&atomix__multiraft__election__v1__enter_input__descriptor,
+	&atomix__multiraft__election__v1__enter_output__descriptor,
+	&atomix__multiraft__election__v1__evict_input__descriptor,
+	&atomix__multiraft__election__v1__evict_output__descriptor,
+	&atomix__multiraft__election__v1__get_term_input__descriptor,
+	&atomix__multiraft__election__v1__get_term_output__descriptor,
+	&atomix__multiraft__election__v1__leader_election_input__descriptor,
+	&atomix__multiraft__election__v1__leader_election_output__descriptor,
+	&atomix__multiraft__election__v1__promote_input__descriptor,
+	&atomix__multiraft__election__v1__promote_output__descriptor,
+	&atomix__multiraft__election__v1__term__descriptor,
+	&atomix__multiraft__election__v1__watch_input__descriptor,
+	&atomix__multiraft__election__v1__watch_output__descriptor,
+	&atomix__multiraft__election__v1__withdraw_input__descriptor,
+	&atomix__multiraft__election__v1__withdraw_output__descriptor,
+	&atomix__multiraft__lock__v1__acquire_input__descriptor,
+	&atomix__multiraft__lock__v1__acquire_output__descriptor,
+	&atomix__multiraft__lock__v1__get_input__descriptor,
+	&atomix__multiraft__lock__v1__get_output__descriptor,
+	&atomix__multiraft__lock__v1__lock_input__descriptor,
+	&atomix__multiraft__lock__v1__lock_output__descriptor,
+	&atomix__multiraft__lock__v1__release_input__descriptor,
+	&atomix__multiraft__lock__v1__release_output__descriptor,
 	&atomix__multiraft__v1__close_service_input__descriptor,
 	&atomix__multiraft__v1__close_service_output__descriptor,
 	&atomix__multiraft__v1__close_session_input__descriptor,

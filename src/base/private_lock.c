@@ -25,10 +25,10 @@ typedef struct LevelCount
 {
 	int			held;
 	struct LevelCount *outer;
-}			LevelCount;
+} LevelCount;
 
 static int	held = 0;			/* by this transaction */
-static LevelCount * levels = NULL;	/* innermost first, in
+static LevelCount *levels = NULL;	/* innermost first, in
 									 * TopTransactionContext */
 
 static void
@@ -227,4 +227,16 @@ atx_locked_exclusive(AtxLockClass class, int64 id)
 
 	set_tag(&tag, class, id);
 	return AtxLockHeldByMe(&tag, ExclusiveLock);
+}
+
+/*
+ * Does this transaction have the lock shared?
+ */
+bool
+atx_locked_shared(AtxLockClass class, int64 id)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, class, id);
+	return AtxLockHeldByMe(&tag, ShareLock);
 }

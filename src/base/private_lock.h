@@ -21,9 +21,14 @@ typedef enum AtxLockClass
 								 * whoever ends it */
 	ATX_LOCK_COMMAND,			/* a hash of session and number: one executes,
 								 * the others wait for its outcome */
+	ATX_LOCK_CLAIM,				/* shared by guards, exclusive by whoever ends
+								 * or moves the grant */
 	ATX_LOCK_NAME,				/* a hash of a name: creating that service */
-	ATX_LOCK_SERVICE			/* shared for independent keys of a
+	ATX_LOCK_SERVICE,			/* shared for independent keys of a
 								 * collection, else exclusive */
+	ATX_LOCK_HOLD				/* exclusive by who holds the service for a
+								 * transaction, shared by grants, which only
+								 * try */
 } AtxLockClass;
 
 extern void atx_private_lock_init(void);
@@ -35,5 +40,6 @@ extern void atx_unlock_shared(AtxLockClass class, int64 id);
 extern void atx_unlock_exclusive(AtxLockClass class, int64 id);
 extern bool atx_try_lock_exclusive(AtxLockClass class, int64 id);
 extern bool atx_locked_exclusive(AtxLockClass class, int64 id);
+extern bool atx_locked_shared(AtxLockClass class, int64 id);
 
 #endif							/* ATX_PRIVATE_LOCK_H */

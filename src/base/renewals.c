@@ -39,24 +39,26 @@ typedef struct Key
 	int64		session_id;
 	Oid			database;
 	Oid			extension;
-}			Key;
+} Key;
 
 typedef struct Entry
 {
 	Key			key;
 	int			ender;			/* pid whose transaction ends it, or 0;
 								 * partition lock */
+	bool		dropped;		/* with its database or extension; goes when
+								 * nobody uses it any more */
 	Oid			owner;
 	int64		timeout;
 	pg_atomic_uint64 renewed_at;
 	pg_atomic_uint64 anchored_at;
 	pg_atomic_uint32 pins;		/* raised under the partition lock */
-}			Entry;
+} Entry;
 
 typedef struct Header
 {
 	ConditionVariable unpinned; /* an entry that is being ended lost a pin */
-}			Header;
+} Header;
 
 /* A renewal of this transaction. */
 typedef struct Note
@@ -66,7 +68,7 @@ typedef struct Note
 	AtxTick		at;
 	int			level;			/* of the subtransaction */
 	bool		in_row;			/* the row is renewed as well */
-}			Note;
+} Note;
 
 /* A session that this transaction ends. */
 typedef struct Mark
@@ -74,17 +76,17 @@ typedef struct Mark
 	Entry	   *entry;
 	Key			key;
 	int			level;
-}			Mark;
+} Mark;
 
-static Header * header = NULL;
-static HTAB * entries = NULL;
-static LWLockPadded * locks = NULL;
+static Header *header = NULL;
+static HTAB *entries = NULL;
+static LWLockPadded *locks = NULL;
 
 /* Both arrays live in TopTransactionContext. */
-static Note * notes = NULL;
+static Note *notes = NULL;
 static int	nnotes = 0;
 static int	max_notes = 0;
-static Mark * marks = NULL;
+static Mark *marks = NULL;
 static int	nmarks = 0;
 static int	max_marks = 0;
 
@@ -145,7 +147,7 @@ make_key(Oid extension, int64 session_id)
 }
 
 static bool
-same_key(const Key * a, const Key * b)
+same_key(const Key *a, const Key *b)
 {
 	return a->session_id == b->session_id && a->database == b->database &&
 		a->extension == b->extension;
@@ -158,7 +160,7 @@ lock_of(uint32 hash)
 }
 
 static Entry *
-search(const Key * key, uint32 hash, HASHACTION action, bool *found)
+search(const Key *key, uint32 hash, HASHACTION action, bool *found)
 {
 	return (Entry *) hash_search_with_hash_value(entries, key, hash, action, found);
 }
@@ -177,7 +179,7 @@ raise_to(pg_atomic_uint64 *value, AtxTick tick)
  * Look a session up; the copy is valid unless it is absent.
  */
 AtxRenewalState
-atx_renewal_find(Oid extension, int64 session_id, AtxRenewal * renewal)
+atx_renewal_find(Oid extension, int64 session_id, AtxRenewal *renewal)
 {
 	Key			key = make_key(extension, session_id);
 	uint32		hash;
@@ -208,7 +210,7 @@ atx_renewal_find(Oid extension, int64 session_id, AtxRenewal * renewal)
  * between the reading of the row and now.
  */
 bool
-atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal * renewal)
+atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal *renewal)
 {
 	Key			key = make_key(extension, session_id);
 	uint32		hash;
@@ -223,6 +225,7 @@ atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal * renewal)
 	if (entry != NULL && !found)
 	{
 		entry->ender = 0;
+		entry->dropped = false;
 		entry->owner = renewal->owner;
 		entry->timeout = renewal->timeout;
 		pg_atomic_init_u64(&entry->renewed_at, (uint64) renewal->renewed_at);
@@ -250,7 +253,7 @@ grow(void *array, int *max, Size element)
  * so that a session renewed again and again takes no more memory.
  */
 static Note *
-note_for(const Key * key, int level, bool in_row)
+note_for(const Key *key, int level, bool in_row)
 {
 	Note	   *last = nnotes > 0 ? &notes[nnotes - 1] : NULL;
 
@@ -301,7 +304,7 @@ atx_renewal_note(Oid extension, int64 session_id, AtxTick at, bool in_row)
  * where it was may serve another session by now.
  */
 static bool
-pin(Note * note)
+pin(Note *note)
 {
 	uint32		hash = get_hash_value(entries, &note->key);
 	Entry	   *entry;
@@ -317,8 +320,28 @@ pin(Note * note)
 	return note->entry != NULL;
 }
 
+static bool
+is_in_use(Entry *entry)
+{
+	return entry->ender != 0 || pg_atomic_read_u32(&entry->pins) != 0;
+}
+
+/* Remove an entry that was in use when it should have gone. */
 static void
-unpin(Note * note)
+remove_dropped(const Key *key)
+{
+	uint32		hash = get_hash_value(entries, key);
+	Entry	   *entry;
+
+	LWLockAcquire(lock_of(hash), LW_EXCLUSIVE);
+	entry = search(key, hash, HASH_FIND, NULL);
+	if (entry != NULL && entry->dropped && !is_in_use(entry))
+		(void) search(key, hash, HASH_REMOVE, NULL);
+	LWLockRelease(lock_of(hash));
+}
+
+static void
+unpin(Note *note)
 {
 	Entry	   *entry = note->entry;
 
@@ -326,14 +349,16 @@ unpin(Note * note)
 		return;
 	note->entry = NULL;
 	pg_atomic_fetch_sub_u32(&entry->pins, 1);
-	/* Whoever ends it set ender before it read the pins. */
+	/* Whoever ends or drops it said so before it read the pins. */
 	pg_memory_barrier();
 	if (entry->ender != 0)
 		ConditionVariableBroadcast(&header->unpinned);
+	if (entry->dropped)
+		remove_dropped(&note->key);
 }
 
 static bool
-ended_by_me(const Key * key)
+ended_by_me(const Key *key)
 {
 	for (int i = 0; i < nmarks; i++)
 		if (same_key(&marks[i].key, key))
@@ -373,7 +398,7 @@ store_all(void)
 }
 
 static void
-remove_entry(const Mark * mark)
+remove_entry(const Mark *mark)
 {
 	uint32		hash = get_hash_value(entries, &mark->key);
 
@@ -383,13 +408,17 @@ remove_entry(const Mark * mark)
 }
 
 static void
-take_mark_back(const Mark * mark)
+take_mark_back(const Mark *mark)
 {
 	LWLock	   *lock = lock_of(get_hash_value(entries, &mark->key));
+	bool		dropped;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	mark->entry->ender = 0;
+	dropped = mark->entry->dropped;
 	LWLockRelease(lock);
+	if (dropped)
+		remove_dropped(&mark->key);
 }
 
 static void
@@ -461,7 +490,7 @@ atx_renewals_init(void)
 
 /* Room for one more mark, made before any lock is held. */
 static Mark *
-next_mark(const Key * key)
+next_mark(const Key *key)
 {
 	if (nmarks == max_marks)
 		marks = grow(marks, &max_marks, sizeof(Mark));
@@ -477,7 +506,7 @@ next_mark(const Key * key)
  * first, hence the order of reading.
  */
 static bool
-is_due(Entry * entry, AtxTick now, AtxTick grace_from)
+is_due(Entry *entry, AtxTick now, AtxTick grace_from)
 {
 	AtxTick		renewed_at;
 
@@ -568,7 +597,7 @@ atx_renewal_end(Oid extension, int64 session_id)
 }
 
 static bool
-wants_anchor(Entry * entry, AtxTick now, AtxTick *renewed_at)
+wants_anchor(Entry *entry, AtxTick now, AtxTick *renewed_at)
 {
 	AtxTick		anchored_at = (AtxTick) pg_atomic_read_u64(&entry->anchored_at);
 
@@ -581,7 +610,7 @@ wants_anchor(Entry * entry, AtxTick now, AtxTick *renewed_at)
  * returns how many.
  */
 int
-atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor * anchors, int limit)
+atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor *anchors, int limit)
 {
 	HASH_SEQ_STATUS scan;
 	Entry	   *entry;
@@ -616,7 +645,7 @@ atx_renewals_to_anchor(Oid extension, AtxTick now, AtxAnchor * anchors, int limi
  * The row knows this renewal now, and that is committed.
  */
 void
-atx_renewal_anchored(Oid extension, const AtxAnchor * anchor)
+atx_renewal_anchored(Oid extension, const AtxAnchor *anchor)
 {
 	Key			key = make_key(extension, anchor->session_id);
 	uint32		hash = get_hash_value(entries, &key);
@@ -630,31 +659,73 @@ atx_renewal_anchored(Oid extension, const AtxAnchor * anchor)
 }
 
 /*
- * Remove the entries of a database other than those of one extension of it
- * (InvalidOid: all); returns how many.  For what was dropped.
+ * Remove the entries of a database: those of an extension, or those of all
+ * but it.  One that is in use is left to whoever uses it.  Allocates nothing
+ * and raises nothing: it may be called in a commit callback.
  */
-int
-atx_renewals_forget(Oid database, Oid kept_extension)
+static void
+forget(Oid database, Oid extension, bool others)
 {
 	HASH_SEQ_STATUS scan;
 	Entry	   *entry;
-	int			count = 0;
 
 	if (entries == NULL)
-		return 0;
+		return;
 	for (int i = 0; i < PARTITIONS; i++)
 		LWLockAcquire(&locks[i].lock, LW_EXCLUSIVE);
 	hash_seq_init(&scan, entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
 		if (entry->key.database != database ||
-			entry->key.extension == kept_extension ||
-			entry->ender != 0 || pg_atomic_read_u32(&entry->pins) != 0)
+			(entry->key.extension == extension) == others)
 			continue;
-		(void) hash_search(entries, &entry->key, HASH_REMOVE, NULL);
-		count++;
+		entry->dropped = true;
+		pg_memory_barrier();
+		if (!is_in_use(entry))
+			(void) hash_search(entries, &entry->key, HASH_REMOVE, NULL);
 	}
 	for (int i = PARTITIONS - 1; i >= 0; i--)
 		LWLockRelease(&locks[i].lock);
-	return count;
+}
+
+/*
+ * Forget all of a database but those of one extension (InvalidOid: all).
+ */
+void
+atx_renewals_forget_others(Oid database, Oid kept_extension)
+{
+	forget(database, kept_extension, true);
+}
+
+/*
+ * Forget those of an extension of this database that was dropped.
+ */
+void
+atx_renewals_forget_extension(Oid extension)
+{
+	forget(MyDatabaseId, extension, false);
+}
+
+/*
+ * The database with entries that comes next after one, InvalidOid at the end.
+ */
+Oid
+atx_renewals_next_database(Oid after)
+{
+	HASH_SEQ_STATUS scan;
+	Entry	   *entry;
+	Oid			next = InvalidOid;
+
+	if (entries == NULL)
+		return next;
+	for (int i = 0; i < PARTITIONS; i++)
+		LWLockAcquire(&locks[i].lock, LW_SHARED);
+	hash_seq_init(&scan, entries);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		if (entry->key.database > after &&
+			(!OidIsValid(next) || entry->key.database < next))
+			next = entry->key.database;
+	for (int i = PARTITIONS - 1; i >= 0; i--)
+		LWLockRelease(&locks[i].lock);
+	return next;
 }

@@ -19,7 +19,7 @@ typedef enum AtxRenewalState
 	ATX_RENEWAL_ABSENT,
 	ATX_RENEWAL_LIVE,
 	ATX_RENEWAL_ENDING			/* somebody's transaction is ending it */
-}			AtxRenewalState;
+} AtxRenewalState;
 
 /* A copy of an entry. */
 typedef struct AtxRenewal
@@ -28,14 +28,14 @@ typedef struct AtxRenewal
 	int64		timeout;		/* ticks */
 	AtxTick		renewed_at;		/* by the latest committed renewal */
 	AtxTick		anchored_at;	/* the renewal that the row knows */
-}			AtxRenewal;
+} AtxRenewal;
 
 /* A renewal that the row does not know yet. */
 typedef struct AtxAnchor
 {
 	int64		session_id;
 	AtxTick		renewed_at;
-}			AtxAnchor;
+} AtxAnchor;
 
 /*
  * How long after its timeout a session is ended at the earliest.  It makes
@@ -49,9 +49,9 @@ extern void atx_renewals_init(void);
 extern bool atx_renewals_usable(void);
 
 extern AtxRenewalState atx_renewal_find(Oid extension, int64 session_id,
-										AtxRenewal * renewal);
+										AtxRenewal *renewal);
 extern bool atx_renewal_fill(Oid extension, int64 session_id,
-							 const AtxRenewal * renewal);
+							 const AtxRenewal *renewal);
 extern bool atx_renewal_note(Oid extension, int64 session_id, AtxTick at,
 							 bool in_row);
 
@@ -60,8 +60,10 @@ extern bool atx_renewal_end_if_due(Oid extension, int64 session_id,
 extern void atx_renewal_end(Oid extension, int64 session_id);
 
 extern int	atx_renewals_to_anchor(Oid extension, AtxTick now,
-								   AtxAnchor * anchors, int limit);
-extern void atx_renewal_anchored(Oid extension, const AtxAnchor * anchor);
-extern int	atx_renewals_forget(Oid database, Oid kept_extension);
+								   AtxAnchor *anchors, int limit);
+extern void atx_renewal_anchored(Oid extension, const AtxAnchor *anchor);
+extern void atx_renewals_forget_others(Oid database, Oid kept_extension);
+extern void atx_renewals_forget_extension(Oid extension);
+extern Oid	atx_renewals_next_database(Oid after);
 
 #endif							/* ATX_RENEWALS_H */

@@ -85,6 +85,7 @@ initialise_shared(AtxShared *shared)
 		clear_slot(&shared->slots[i]);
 		ConditionVariableInit(&shared->slots[i].changed);
 		pg_atomic_init_u32(&shared->slots[i].work, 0);
+		pg_atomic_init_u32(&shared->slots[i].hold_ended, 0);
 		pg_atomic_init_u32(&shared->slots[i].jump_wanted, 0);
 	}
 }

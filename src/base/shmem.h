@@ -59,6 +59,7 @@ typedef struct AtxSlot
 	char		sql_version[16];
 
 	pg_atomic_uint32 work;		/* set by commits, cleared by the worker */
+	pg_atomic_uint32 hold_ended;	/* claims may wait that can be granted */
 	pg_atomic_uint32 jump_wanted;	/* a call waits for the worker to jump */
 } AtxSlot;
 

@@ -80,6 +80,15 @@ atx_scope_leave(AtxScope *scope)
 	MemoryContextSwitchTo(scope->caller_memory);
 }
 
+/*
+ * The snapshot in which this scope reads.
+ */
+Snapshot
+atx_scope_snapshot(void)
+{
+	return own_snapshot ? GetTransactionSnapshot() : GetLatestSnapshot();
+}
+
 static void
 prepare(AtxStatement *statement)
 {
@@ -139,8 +148,7 @@ execute_in(Snapshot snapshot, AtxStatement *statement, const Datum *values,
 uint64
 atx_execute(AtxStatement *statement, const Datum *values, const char *nulls)
 {
-	return execute_in(own_snapshot ? GetTransactionSnapshot() : GetLatestSnapshot(),
-					  statement, values, nulls);
+	return execute_in(atx_scope_snapshot(), statement, values, nulls);
 }
 
 /*

@@ -8,6 +8,8 @@
 #ifndef ATX_SPI_H
 #define ATX_SPI_H
 
+#include "utils/snapshot.h"
+
 #include "base/clock.h"
 #include "base/extension.h"
 #include "compat.h"
@@ -41,6 +43,7 @@ extern void atx_scope_enter_to_read(AtxScope *scope);
 extern void atx_scope_enter_as(AtxScope *scope, const AtxExtension *extension);
 extern void atx_scope_leave(AtxScope *scope);
 
+extern Snapshot atx_scope_snapshot(void);
 extern uint64 atx_execute(AtxStatement *statement, const Datum *values, const char *nulls);
 extern void atx_require_unchanged(AtxStatement *statement, const Datum *values, const char *nulls);
 extern bool atx_result_isnull(uint64 row, int column);

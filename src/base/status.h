@@ -29,7 +29,7 @@ typedef enum AtxStatus
 	ATX_STATUS_NOT_SUPPORTED,
 	ATX_STATUS_TIMEOUT,
 	ATX_STATUS_INTERNAL
-}			AtxStatus;
+} AtxStatus;
 
 extern const char *atx_status_name(AtxStatus status);
 extern AtxStatus atx_status_of(AtxOutcome outcome);

@@ -13,7 +13,9 @@
 #include "postgres.h"
 
 #include "base/private_lock.h"
+#include "commands/claiming.h"
 #include "commands/exactly_once.h"
+#include "commands/services.h"
 #include "commands/sessions.h"
 #include "tables/lease.h"
 
@@ -23,20 +25,20 @@
 /* The numbers that are known, in order, on the way of a floor upwards. */
 typedef struct Known
 {
-	const		AtxKnownNumber *numbers;
+	const AtxKnownNumber *numbers;
 	int			count;
 	int			next;
-}			Known;
+} Known;
 
 static bool
-is_pending(const AtxPending * pending, int64 number)
+is_pending(const AtxPending *pending, int64 number)
 {
 	return pending->filter != NULL &&
 		atx_bloom_contains(pending->filter, (uint64) number);
 }
 
 static bool
-is_known(Known * known, int64 number)
+is_known(Known *known, int64 number)
 {
 	while (known->next < known->count &&
 		   known->numbers[known->next].sequence_num < number)
@@ -46,7 +48,7 @@ is_known(Known * known, int64 number)
 }
 
 static int64
-advance(int64 floor, Known * known, const AtxPending * pending)
+advance(int64 floor, Known *known, const AtxPending *pending)
 {
 	for (int step = 0; step < MAX_STEPS && floor < pending->last; step++)
 	{
@@ -62,8 +64,8 @@ advance(int64 floor, Known * known, const AtxPending * pending)
  * covers them, and numbers to keep bare.
  */
 static void
-release_outcomes(int64 session_id, int64 floor, const Known * known,
-				 const AtxPending * pending)
+release_outcomes(int64 session_id, int64 floor, const Known *known,
+				 const AtxPending *pending)
 {
 	int64	   *covered = palloc(sizeof(int64) * Max(known->count, 1));
 	int64	   *above = palloc(sizeof(int64) * Max(known->count, 1));
@@ -72,7 +74,7 @@ release_outcomes(int64 session_id, int64 floor, const Known * known,
 
 	for (int i = 0; i < known->count; i++)
 	{
-		const		AtxKnownNumber *number = &known->numbers[i];
+		const AtxKnownNumber *number = &known->numbers[i];
 
 		if (number->state != ATX_COMMAND_ACKNOWLEDGED &&
 			(number->sequence_num > pending->last ||
@@ -87,12 +89,73 @@ release_outcomes(int64 session_id, int64 floor, const Known * known,
 	atx_command_acknowledge(session_id, above, nabove);
 }
 
+/* A command that still waits, and that the client gives up. */
+static bool
+is_given_up(const AtxKnownNumber *number, const AtxPending *pending)
+{
+	return number->state == ATX_COMMAND_RUNNING && number->sequence_num <= pending->last &&
+		!is_pending(pending, number->sequence_num);
+}
+
+static int
+compare_services(const void *a, const void *b)
+{
+	int64		x = ((const AtxKnownNumber *) a)->service_id;
+	int64		y = ((const AtxKnownNumber *) b)->service_id;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Lock the services on which commands wait that the client gives up: services
+ * come before rows.
+ */
+static void
+lock_services_of_given_up(int64 session_id, const AtxPending *pending)
+{
+	AtxKnownNumber *numbers;
+	int			count = atx_command_numbers(session_id, pending->last, &numbers);
+	int			n = 0;
+
+	for (int i = 0; i < count; i++)
+		if (is_given_up(&numbers[i], pending))
+			numbers[n++] = numbers[i];
+	qsort(numbers, n, sizeof(AtxKnownNumber), compare_services);
+	for (int i = 0; i < n; i++)
+		atx_lock_service(numbers[i].service_id, session_id, ATX_ACCESS_EXCLUSIVE);
+}
+
+/*
+ * Cancel the commands that the client gives up.  One whose service is not
+ * locked has only just begun to wait: it is left for the next time.
+ */
+static void
+cancel_given_up(const AtxAuthority *authority, int64 session_id, AtxKnownNumber *numbers,
+				int *count, const AtxPending *pending)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < *count; i++)
+	{
+		AtxKnownNumber *number = &numbers[i];
+
+		if (is_given_up(number, pending))
+		{
+			if (!atx_locked_exclusive(ATX_LOCK_SERVICE, number->service_id))
+				continue;
+			atx_cancel_waiting(authority, session_id, number->service_id, number->sequence_num);
+		}
+		numbers[kept++] = *number;
+	}
+	*count = kept;
+}
+
 /*
  * Acknowledge all commands up to pending->last but those that are pending,
  * and renew the session.
  */
 AtxAnswer
-atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending * pending)
+atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending *pending)
 {
 	const AtxAuthority *authority;
 	AtxAnswer	answer = atx_use_session(scope, session_id, false, &authority);
@@ -103,9 +166,11 @@ atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending * pe
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
+	lock_services_of_given_up(session_id, pending);
 	if (!atx_lease_lock_floor(session_id, scope->caller, &floor))
 		return atx_why_not_usable(session_id, scope->caller);
 	known.count = atx_command_numbers(session_id, pending->last, &numbers);
+	cancel_given_up(authority, session_id, numbers, &known.count, pending);
 	known.numbers = numbers;
 
 	raised = advance(floor, &known, pending);
@@ -155,7 +220,7 @@ raise_over_acknowledged(int64 session_id, int64 floor)
 
 /* Keep of a number, whose lock is held, no more than that it is over. */
 static AtxAnswer
-acknowledge_number(const AtxNumbered * numbered, int64 floor)
+acknowledge_number(const AtxNumbered *numbered, int64 floor)
 {
 	AtxCommand	command;
 	AtxAnswer	answer = ATX_ANSWER_DONE;
@@ -174,6 +239,20 @@ acknowledge_number(const AtxNumbered * numbered, int64 floor)
 			acknowledge_unknown(numbered->session_id, numbered->sequence_num);
 	}
 	return answer;
+}
+
+/* If the command is still waiting, make an end of it. */
+static void
+cancel_running(const AtxNumbered *numbered)
+{
+	AtxCommand	command;
+
+	if (!atx_command_find(numbered->session_id, numbered->sequence_num, &command) ||
+		command.state != ATX_COMMAND_RUNNING)
+		return;
+	atx_lock_service(command.service_id, numbered->session_id, ATX_ACCESS_EXCLUSIVE);
+	atx_cancel_waiting(numbered->authority, numbered->session_id, command.service_id,
+					   numbered->sequence_num);
 }
 
 /*
@@ -195,6 +274,7 @@ atx_acknowledge_one(AtxScope *scope, int64 session_id, int64 sequence_num,
 	if (answer.outcome != ATX_DONE || output_num != ATX_ALL_OUTPUTS)
 		return answer;
 	atx_lock_number(session_id, sequence_num);
+	cancel_running(&numbered);
 	if (!atx_lease_lock_floor(session_id, scope->caller, &floor))
 		return atx_why_not_usable(session_id, scope->caller);
 	answer = acknowledge_number(&numbered, floor);

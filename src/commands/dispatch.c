@@ -14,9 +14,11 @@
 #include "utils/hsearch.h"
 
 #include "base/codec.h"
+#include "commands/claiming.h"
 #include "commands/dispatch.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
+#include "services/claims.h"
 
 /* Types of services this process remembers before it begins anew. */
 #define MAX_CACHED_TYPES	4096
@@ -24,16 +26,16 @@
 /* An operation with what its type knows of it. */
 typedef struct Operation
 {
-	const		AtxServiceType *type;	/* NULL: there is no such service */
+	const AtxServiceType *type; /* NULL: there is no such service */
 	const ProtobufCMessage *input;
 	AtxAccess	access;
-}			Operation;
+} Operation;
 
 typedef struct CachedType
 {
 	int64		service_id;
-	const		AtxServiceType *type;
-}			CachedType;
+	const AtxServiceType *type;
+} CachedType;
 
 /*
  * The type of a service, NULL if there is none (any more).  It never changes
@@ -42,7 +44,7 @@ typedef struct CachedType
 static const AtxServiceType *
 type_of_service(int64 service_id)
 {
-	static HTAB * cache = NULL;
+	static HTAB *cache = NULL;
 	CachedType *cached;
 	AtxService	service;
 
@@ -68,11 +70,11 @@ type_of_service(int64 service_id)
 }
 
 static Operation
-decode(int64 service_id, const AtxPayload * payload)
+decode(int64 service_id, const AtxPayload *payload)
 {
 	Operation	operation = {.type = type_of_service(service_id)};
 
-	if (operation.type != NULL)
+	if (operation.type != NULL && operation.type->input != NULL)
 	{
 		operation.input = atx_decode(operation.type->input, payload->data, payload->len);
 		operation.access = operation.type->access(operation.input);
@@ -84,13 +86,13 @@ decode(int64 service_id, const AtxPayload * payload)
  * What an operation needs of its service; none if it is not one.
  */
 AtxAccess
-atx_payload_access(int64 service_id, const AtxPayload * payload)
+atx_payload_access(int64 service_id, const AtxPayload *payload)
 {
 	return decode(service_id, payload).access;
 }
 
 static AtxFingerprint
-fingerprint_of(int64 service_id, const AtxPayload * payload)
+fingerprint_of(int64 service_id, const AtxPayload *payload)
 {
 	StringInfoData request;
 	AtxFingerprint fingerprint;
@@ -105,7 +107,7 @@ fingerprint_of(int64 service_id, const AtxPayload * payload)
 }
 
 static AtxAnswer
-not_open(const AtxAddress * address, bool deleted)
+not_open(const AtxAddress *address, bool deleted)
 {
 	AtxAnswer	answer;
 
@@ -120,7 +122,7 @@ not_open(const AtxAddress * address, bool deleted)
 }
 
 static void
-replay(const AtxCommand * command, AtxResult * result)
+replay(const AtxCommand *command, AtxResult *result)
 {
 	result->reply.status = command->status;
 	result->reply.message = command->message;
@@ -132,7 +134,7 @@ replay(const AtxCommand * command, AtxResult * result)
 
 /* Run an operation on a service that is locked for it. */
 static void
-run(AtxCall * call, const Operation * operation, AtxReply * reply)
+run(AtxCall *call, const Operation *operation, AtxReply *reply)
 {
 	memset(reply, 0, sizeof(*reply));
 	if (operation->access == ATX_ACCESS_NONE)
@@ -142,18 +144,25 @@ run(AtxCall * call, const Operation * operation, AtxReply * reply)
 		operation->type->apply(call, operation->input, reply);
 }
 
+static AtxCommandState
+state_of(const AtxReply *reply)
+{
+	return reply->running ? ATX_COMMAND_RUNNING : ATX_COMMAND_COMPLETE;
+}
+
 /* The index of the answer: that of the change, or the newest there is. */
 static int64
-answer_index(AtxCall * call)
+answer_index(AtxCall *call)
 {
 	return call->changed ? atx_call_index(call) : atx_index_newest();
 }
 
 static AtxCall
-call_of(const AtxNumbered * numbered)
+call_of(const AtxNumbered *numbered)
 {
 	AtxCall		call = {
 		.service = numbered->admission.service,
+		.type = atx_service_type_get(numbered->admission.service.type),
 		.authority = numbered->authority,
 		.moment = atx_moment(numbered->authority),
 		.session_id = numbered->session_id,
@@ -165,8 +174,8 @@ call_of(const AtxNumbered * numbered)
 
 /* The answer that a face may want recorded as the command's outcome. */
 static AtxAnswer
-refuse(const AtxNumbered * numbered, const AtxAddress * address, AtxAnswer answer,
-	   AtxResult * result)
+refuse(const AtxNumbered *numbered, const AtxAddress *address, AtxAnswer answer,
+	   AtxResult *result)
 {
 	if (!address->record_refusals)
 		return answer;
@@ -182,8 +191,8 @@ refuse(const AtxNumbered * numbered, const AtxAddress * address, AtxAnswer answe
  * Execute a command, or tell again what came of it.
  */
 AtxAnswer
-atx_command(AtxScope *scope, const AtxAddress * address, const AtxPayload * payload,
-			AtxResult * result)
+atx_command(AtxScope *scope, const AtxAddress *address, const AtxPayload *payload,
+			AtxResult *result)
 {
 	AtxNumbered numbered = {
 		.session_id = address->session_id,
@@ -204,18 +213,17 @@ atx_command(AtxScope *scope, const AtxAddress * address, const AtxPayload * payl
 		return answer;
 	}
 	if (!numbered.admission.attached || operation.type == NULL)
-	{
-		atx_unlock_service(address->service_id, operation.access);
 		return refuse(&numbered, address,
 					  not_open(address, numbered.admission.deleted), result);
-	}
 
-	if (operation.access == ATX_ACCESS_EXCLUSIVE)
+	if (operation.access >= ATX_ACCESS_EXCLUSIVE)
 		atx_service_require_unchanged(address->service_id);
 	call = call_of(&numbered);
+	if (call.type->claims != NULL && operation.access >= ATX_ACCESS_EXCLUSIVE)
+		atx_prepare_claims(&call);
 	run(&call, &operation, &result->reply);
 	atx_save_service(&call);
-	result->state = ATX_COMMAND_COMPLETE;
+	result->state = state_of(&result->reply);
 	result->index = answer_index(&call);
 	result->replayed = false;
 	atx_numbered_record(&numbered, &result->reply, result->index);
@@ -226,17 +234,17 @@ atx_command(AtxScope *scope, const AtxAddress * address, const AtxPayload * payl
 typedef struct Batch
 {
 	AtxNumbered numbered;		/* of the member at hand */
-	const		AtxPayload *payloads;
+	const AtxPayload *payloads;
 	Operation  *operations;
 	AtxCommand *known;			/* numbers that were executed before */
 	int			nknown;
 	int			next_known;
 	AtxCommand *executed;
 	int			nexecuted;
-}			Batch;
+} Batch;
 
 static AtxAccess
-decode_all(Batch * batch, int64 service_id, int count)
+decode_all(Batch *batch, int64 service_id, int count)
 {
 	AtxAccess	access = ATX_ACCESS_NONE;
 
@@ -252,7 +260,7 @@ decode_all(Batch * batch, int64 service_id, int count)
 
 /* What is known of the member's number, or NULL. */
 static const AtxCommand *
-known_member(Batch * batch)
+known_member(Batch *batch)
 {
 	while (batch->next_known < batch->nknown &&
 		   batch->known[batch->next_known].sequence_num < batch->numbered.sequence_num)
@@ -264,7 +272,7 @@ known_member(Batch * batch)
 }
 
 static AtxAnswer
-check_member(Batch * batch, const AtxCommand * known)
+check_member(Batch *batch, const AtxCommand *known)
 {
 	AtxNumbered *numbered = &batch->numbered;
 
@@ -275,11 +283,25 @@ check_member(Batch * batch, const AtxCommand * known)
 	return atx_numbered_check_new(numbered, batch->nexecuted);
 }
 
+/*
+ * A command that waits for a claim must be there when the claim is granted,
+ * perhaps by the next member; others are recorded together.
+ */
+static void
+record_member(Batch *batch, const AtxCall *call, const AtxResult *result)
+{
+	if (call->type->claims != NULL)
+		atx_numbered_record(&batch->numbered, &result->reply, result->index);
+	else
+		atx_numbered_describe(&batch->numbered, &result->reply, result->index,
+							  &batch->executed[batch->nexecuted++]);
+}
+
 static AtxAnswer
-run_member(Batch * batch, AtxCall * call, int i, AtxResult * result)
+run_member(Batch *batch, AtxCall *call, int i, AtxResult *result)
 {
 	AtxNumbered *numbered = &batch->numbered;
-	const		AtxCommand *known = known_member(batch);
+	const AtxCommand *known = known_member(batch);
 	AtxAnswer	answer;
 
 	numbered->fingerprint = fingerprint_of(numbered->service_id, &batch->payloads[i]);
@@ -295,21 +317,22 @@ run_member(Batch * batch, AtxCall * call, int i, AtxResult * result)
 	call->changed = false;
 	call->sequence_num = numbered->sequence_num;
 	run(call, &batch->operations[i], &result->reply);
-	result->state = ATX_COMMAND_COMPLETE;
+	result->state = state_of(&result->reply);
 	result->index = answer_index(call);
 	result->replayed = false;
-	atx_numbered_describe(numbered, &result->reply, result->index,
-						  &batch->executed[batch->nexecuted++]);
+	record_member(batch, call, result);
 	return answer;
 }
 
 static AtxAnswer
-run_all(Batch * batch, int count, AtxResult * results)
+run_all(Batch *batch, int count, AtxResult *results)
 {
 	AtxCall		call = call_of(&batch->numbered);
 	int			step = batch->numbered.sequence_num == 0 ? 0 : 1;
 
 	batch->executed = palloc(sizeof(AtxCommand) * count);
+	if (call.type->claims != NULL)
+		atx_prepare_claims(&call);
 	for (int i = 0; i < count; i++)
 	{
 		AtxAnswer	answer;
@@ -335,8 +358,8 @@ run_all(Batch * batch, int count, AtxResult * results)
  * number that cannot be used stops all.
  */
 AtxAnswer
-atx_commands(AtxScope *scope, const AtxAddress * address, const AtxPayload * payloads,
-			 int count, AtxResult * results)
+atx_commands(AtxScope *scope, const AtxAddress *address, const AtxPayload *payloads,
+			 int count, AtxResult *results)
 {
 	Batch		batch = {
 		.numbered = {
@@ -359,7 +382,7 @@ atx_commands(AtxScope *scope, const AtxAddress * address, const AtxPayload * pay
 	if ((!batch.numbered.admission.attached || batch.operations[0].type == NULL) &&
 		batch.nknown < count)
 		return not_open(address, batch.numbered.admission.deleted);
-	if (access == ATX_ACCESS_EXCLUSIVE)
+	if (access >= ATX_ACCESS_EXCLUSIVE)
 		atx_service_require_unchanged(address->service_id);
 	return run_all(&batch, count, results);
 }
@@ -381,8 +404,8 @@ atx_moment_to_read(const AtxAuthority *authority)
  * to the number in the address.
  */
 AtxAnswer
-atx_query(AtxScope *scope, const AtxAddress * address, const AtxPayload * payload,
-		  AtxResult * result)
+atx_query(AtxScope *scope, const AtxAddress *address, const AtxPayload *payload,
+		  AtxResult *result)
 {
 	AtxAnswer	answer = atx_await_numbers(scope, address->session_id, address->sequence_num);
 	AtxCall		call = {.session_id = address->session_id};
@@ -403,6 +426,7 @@ atx_query(AtxScope *scope, const AtxAddress * address, const AtxPayload * payloa
 		return atx_answer(ATX_INVALID, pstrdup("a query must not change anything"));
 
 	call.service = admission.service;
+	call.type = operation.type;
 	call.authority = atx_authority_current();
 	call.moment = atx_moment_to_read(call.authority);
 	run(&call, &operation, &result->reply);
@@ -423,7 +447,7 @@ fingerprint_of_service(const char *type, const char *namespace, const char *name
 
 /* The outcome of opening or closing is the service's id. */
 static void
-reply_service_id(int64 service_id, AtxReply * reply)
+reply_service_id(int64 service_id, AtxReply *reply)
 {
 	uint64		wire = pg_hton64((uint64) service_id);
 
@@ -435,7 +459,7 @@ reply_service_id(int64 service_id, AtxReply * reply)
 }
 
 static int64
-service_id_of_reply(const AtxReply * reply)
+service_id_of_reply(const AtxReply *reply)
 {
 	uint64		wire;
 
@@ -449,8 +473,8 @@ service_id_of_reply(const AtxReply * reply)
  * Have a session open the service of that type and name, as a command.
  */
 AtxAnswer
-atx_command_create(AtxScope *scope, const AtxAddress * address, const char *type,
-				   const char *namespace, const char *name, AtxResult * result,
+atx_command_create(AtxScope *scope, const AtxAddress *address, const char *type,
+				   const char *namespace, const char *name, AtxResult *result,
 				   int64 *service_id)
 {
 	AtxNumbered numbered = {
@@ -488,7 +512,7 @@ atx_command_create(AtxScope *scope, const AtxAddress * address, const char *type
  * not open, which is no error: closing may be repeated.
  */
 AtxAnswer
-atx_command_close(AtxScope *scope, const AtxAddress * address, AtxResult * result,
+atx_command_close(AtxScope *scope, const AtxAddress *address, AtxResult *result,
 				  bool *detached)
 {
 	AtxNumbered numbered = {
@@ -500,7 +524,7 @@ atx_command_close(AtxScope *scope, const AtxAddress * address, AtxResult * resul
 	AtxAnswer	answer;
 
 	memcpy(numbered.fingerprint.bytes, &address->service_id, sizeof(address->service_id));
-	answer = atx_numbered_begin(scope, &numbered, ATX_ACCESS_EXCLUSIVE);
+	answer = atx_numbered_begin(scope, &numbered, ATX_ACCESS_RELEASE);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (numbered.replay)
@@ -508,7 +532,14 @@ atx_command_close(AtxScope *scope, const AtxAddress * address, AtxResult * resul
 		replay(&numbered.admission.command, result);
 		return answer;
 	}
-	answer = atx_detach_service(address->session_id, address->service_id, detached);
+	*detached = false;
+	if (numbered.admission.attached)
+	{
+		AtxCall		call = call_of(&numbered);
+
+		*detached = atx_detach_service(&call);
+		atx_save_service(&call);
+	}
 	reply_service_id(address->service_id, &result->reply);
 	result->state = ATX_COMMAND_COMPLETE;
 	result->index = atx_index_newest();

@@ -18,7 +18,7 @@ typedef struct AtxPayload
 	const uint8 *data;
 	size_t		len;
 	uint32		operation_id;	/* as the headers name it; 0: not at all */
-}			AtxPayload;
+} AtxPayload;
 
 /* What came of a command or a query. */
 typedef struct AtxResult
@@ -27,7 +27,7 @@ typedef struct AtxResult
 	AtxCommandState state;
 	int64		index;
 	bool		replayed;
-}			AtxResult;
+} AtxResult;
 
 /* Which command of which session. */
 typedef struct AtxAddress
@@ -38,23 +38,23 @@ typedef struct AtxAddress
 								 * see */
 	bool		record_refusals;	/* a service that is not open is an
 									 * outcome, too */
-}			AtxAddress;
+} AtxAddress;
 
-extern AtxAnswer atx_command(AtxScope *scope, const AtxAddress * address,
-							 const AtxPayload * payload, AtxResult * result);
-extern AtxAnswer atx_commands(AtxScope *scope, const AtxAddress * address,
-							  const AtxPayload * payloads, int count,
-							  AtxResult * results);
-extern AtxAnswer atx_query(AtxScope *scope, const AtxAddress * address,
-						   const AtxPayload * payload, AtxResult * result);
+extern AtxAnswer atx_command(AtxScope *scope, const AtxAddress *address,
+							 const AtxPayload *payload, AtxResult *result);
+extern AtxAnswer atx_commands(AtxScope *scope, const AtxAddress *address,
+							  const AtxPayload *payloads, int count,
+							  AtxResult *results);
+extern AtxAnswer atx_query(AtxScope *scope, const AtxAddress *address,
+						   const AtxPayload *payload, AtxResult *result);
 
 extern AtxMoment atx_moment_to_read(const AtxAuthority *authority);
-extern AtxAccess atx_payload_access(int64 service_id, const AtxPayload * payload);
-extern AtxAnswer atx_command_create(AtxScope *scope, const AtxAddress * address,
+extern AtxAccess atx_payload_access(int64 service_id, const AtxPayload *payload);
+extern AtxAnswer atx_command_create(AtxScope *scope, const AtxAddress *address,
 									const char *type, const char *namespace,
-									const char *name, AtxResult * result,
+									const char *name, AtxResult *result,
 									int64 *service_id);
-extern AtxAnswer atx_command_close(AtxScope *scope, const AtxAddress * address,
-								   AtxResult * result, bool *detached);
+extern AtxAnswer atx_command_close(AtxScope *scope, const AtxAddress *address,
+								   AtxResult *result, bool *detached);
 
 #endif							/* ATX_DISPATCH_H */

@@ -68,7 +68,7 @@ atx_number_is_busy(int64 session_id, int64 sequence_num)
 }
 
 static AtxAnswer
-acknowledged(const AtxNumbered * numbered)
+acknowledged(const AtxNumbered *numbered)
 {
 	AtxAnswer	answer = atx_answer(ATX_NUMBER_ACKNOWLEDGED,
 									psprintf("command " INT64_FORMAT " of session " INT64_FORMAT " has been acknowledged",
@@ -82,7 +82,7 @@ acknowledged(const AtxNumbered * numbered)
  * Can the number, of which that is known, be answered by what is known?
  */
 AtxAnswer
-atx_numbered_check(const AtxNumbered * numbered, const AtxCommand * known)
+atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known)
 {
 	AtxAnswer	answer;
 
@@ -104,7 +104,7 @@ atx_numbered_check(const AtxNumbered * numbered, const AtxCommand * known)
  * that it never acknowledges.
  */
 AtxAnswer
-atx_numbered_limit(const AtxNumbered * numbered, int64 ack_floor, int unrecorded)
+atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor, int unrecorded)
 {
 	AtxAnswer	answer;
 
@@ -126,7 +126,7 @@ atx_numbered_limit(const AtxNumbered * numbered, int64 ack_floor, int unrecorded
  * same call that are not in the table yet?
  */
 AtxAnswer
-atx_numbered_check_new(const AtxNumbered * numbered, int unrecorded)
+atx_numbered_check_new(const AtxNumbered *numbered, int unrecorded)
 {
 	if (numbered->sequence_num <= numbered->admission.ack_floor)
 		return acknowledged(numbered);
@@ -134,7 +134,7 @@ atx_numbered_check_new(const AtxNumbered * numbered, int unrecorded)
 }
 
 static AtxAnswer
-check_number(AtxNumbered * numbered)
+check_number(AtxNumbered *numbered)
 {
 	AtxAdmission *admission = &numbered->admission;
 
@@ -150,7 +150,7 @@ check_number(AtxNumbered * numbered)
 }
 
 static AtxAnswer
-admit(AtxScope *scope, AtxNumbered * numbered)
+admit(AtxScope *scope, AtxNumbered *numbered)
 {
 	if (!atx_command_admit(numbered->session_id, numbered->sequence_num,
 						   numbered->service_id, scope->caller, &numbered->admission))
@@ -159,12 +159,23 @@ admit(AtxScope *scope, AtxNumbered * numbered)
 }
 
 /*
+ * The service's lock is kept only by who is going to work on it.  Others would
+ * keep its users waiting until their transaction ends, be it strangers.
+ */
+static bool
+works_on_service(const AtxNumbered *numbered, AtxAnswer answer)
+{
+	return answer.outcome == ATX_DONE && !numbered->replay &&
+		numbered->admission.attached;
+}
+
+/*
  * Begin a command: lock and renew its session, lock its number and service,
  * and see whether it was executed before.  Unless numbered->replay is true
  * then, the caller executes it and records the outcome.
  */
 AtxAnswer
-atx_numbered_begin(AtxScope *scope, AtxNumbered * numbered, AtxAccess access)
+atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered, AtxAccess access)
 {
 	AtxAnswer	answer = atx_use_session(scope, numbered->session_id, false,
 										 &numbered->authority);
@@ -173,9 +184,13 @@ atx_numbered_begin(AtxScope *scope, AtxNumbered * numbered, AtxAccess access)
 		return answer;
 	if (numbered->sequence_num != 0)
 		atx_lock_number(numbered->session_id, numbered->sequence_num);
-	if (numbered->service_id != 0)
-		atx_lock_service(numbered->service_id, access);
-	return admit(scope, numbered);
+	if (numbered->service_id == 0)
+		return admit(scope, numbered);
+	atx_lock_service(numbered->service_id, numbered->session_id, access);
+	answer = admit(scope, numbered);
+	if (!works_on_service(numbered, answer))
+		atx_unlock_service(numbered->service_id, access);
+	return answer;
 }
 
 static int
@@ -192,7 +207,7 @@ compare_ids(const void *a, const void *b)
  * do not deadlock.
  */
 void
-atx_lock_numbers(const AtxNumberName * numbers, int count)
+atx_lock_numbers(const AtxNumberName *numbers, int count)
 {
 	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
 	int			n = 0;
@@ -206,7 +221,7 @@ atx_lock_numbers(const AtxNumberName * numbers, int count)
 }
 
 static void
-lock_row_of_numbers(const AtxNumbered * numbered, int count)
+lock_row_of_numbers(const AtxNumbered *numbered, int count)
 {
 	AtxNumberName *numbers = palloc(sizeof(AtxNumberName) * count);
 
@@ -223,7 +238,7 @@ lock_row_of_numbers(const AtxNumbered * numbered, int count)
  * first; it is checked, the others are not yet.
  */
 AtxAnswer
-atx_numbered_begin_many(AtxScope *scope, AtxNumbered * numbered, int count,
+atx_numbered_begin_many(AtxScope *scope, AtxNumbered *numbered, int count,
 						AtxAccess access)
 {
 	bool		alone = numbered->sequence_num != 0 && count > ATX_MAX_NUMBER_LOCKS;
@@ -234,16 +249,19 @@ atx_numbered_begin_many(AtxScope *scope, AtxNumbered * numbered, int count,
 		return answer;
 	if (numbered->sequence_num != 0)
 		lock_row_of_numbers(numbered, count);
-	atx_lock_service(numbered->service_id, access);
-	return admit(scope, numbered);
+	atx_lock_service(numbered->service_id, numbered->session_id, access);
+	answer = admit(scope, numbered);
+	if (answer.outcome == ATX_DONE && !numbered->admission.attached)
+		atx_unlock_service(numbered->service_id, access);
+	return answer;
 }
 
 /*
  * What is to be remembered of a command that was executed.
  */
 void
-atx_numbered_describe(const AtxNumbered * numbered, const AtxReply * reply,
-					  int64 index, AtxCommand * command)
+atx_numbered_describe(const AtxNumbered *numbered, const AtxReply *reply,
+					  int64 index, AtxCommand *command)
 {
 	command->session_id = numbered->session_id;
 	command->sequence_num = numbered->sequence_num;
@@ -251,7 +269,7 @@ atx_numbered_describe(const AtxNumbered * numbered, const AtxReply * reply,
 	command->index = index;
 	command->at = atx_wall_now();
 	command->status = reply->status;
-	command->state = ATX_COMMAND_COMPLETE;
+	command->state = reply->running ? ATX_COMMAND_RUNNING : ATX_COMMAND_COMPLETE;
 	command->operation = numbered->operation;
 	command->fingerprint = numbered->fingerprint;
 	command->message = reply->message;
@@ -273,7 +291,7 @@ atx_numbers_applied(int64 session_id)
  * Remember the outcome of a command, if it is numbered.
  */
 void
-atx_numbered_record(const AtxNumbered * numbered, const AtxReply * reply, int64 index)
+atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply, int64 index)
 {
 	AtxCommand	command;
 

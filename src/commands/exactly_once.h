@@ -37,41 +37,41 @@ typedef struct AtxNumbered
 	const AtxAuthority *authority;
 	AtxAdmission admission;
 	bool		replay;			/* the answer is admission.command */
-}			AtxNumbered;
+} AtxNumbered;
 
 typedef struct AtxNumberName
 {
 	int64		session_id;
 	int64		sequence_num;
-}			AtxNumberName;
+} AtxNumberName;
 
 /* What a client still waits for, as a keep-alive tells it. */
 typedef struct AtxPending
 {
 	int64		last;			/* all numbers up to it have been started */
 	const AtxBloom *filter;		/* those of them that are not over; NULL: none */
-}			AtxPending;
+} AtxPending;
 
-extern AtxAnswer atx_numbered_begin(AtxScope *scope, AtxNumbered * numbered,
+extern AtxAnswer atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered,
 									AtxAccess access);
-extern AtxAnswer atx_numbered_begin_many(AtxScope *scope, AtxNumbered * numbered,
+extern AtxAnswer atx_numbered_begin_many(AtxScope *scope, AtxNumbered *numbered,
 										 int count, AtxAccess access);
-extern AtxAnswer atx_numbered_check(const AtxNumbered * numbered, const AtxCommand * known);
-extern AtxAnswer atx_numbered_check_new(const AtxNumbered * numbered, int unrecorded);
-extern AtxAnswer atx_numbered_limit(const AtxNumbered * numbered, int64 ack_floor,
+extern AtxAnswer atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known);
+extern AtxAnswer atx_numbered_check_new(const AtxNumbered *numbered, int unrecorded);
+extern AtxAnswer atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor,
 									int unrecorded);
-extern void atx_numbered_describe(const AtxNumbered * numbered, const AtxReply * reply,
-								  int64 index, AtxCommand * command);
-extern void atx_numbered_record(const AtxNumbered * numbered, const AtxReply * reply,
+extern void atx_numbered_describe(const AtxNumbered *numbered, const AtxReply *reply,
+								  int64 index, AtxCommand *command);
+extern void atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply,
 								int64 index);
 extern void atx_lock_number(int64 session_id, int64 sequence_num);
-extern void atx_lock_numbers(const AtxNumberName * numbers, int count);
+extern void atx_lock_numbers(const AtxNumberName *numbers, int count);
 extern bool atx_number_is_busy(int64 session_id, int64 sequence_num);
 extern AtxAnswer atx_await_numbers(AtxScope *scope, int64 session_id, int64 last);
 extern void atx_numbers_applied(int64 session_id);
 
 extern AtxAnswer atx_acknowledge_pending(AtxScope *scope, int64 session_id,
-										 const AtxPending * pending);
+										 const AtxPending *pending);
 extern AtxAnswer atx_acknowledge_one(AtxScope *scope, int64 session_id,
 									 int64 sequence_num, int64 output_num);
 

@@ -70,7 +70,7 @@ report_prepared(int64 waited)
 }
 
 static void
-end_blocker(const AtxBlocker * blocker)
+end_blocker(const AtxBlocker *blocker)
 {
 	PGPROC	   *proc;
 
@@ -91,7 +91,7 @@ end_blocker(const AtxBlocker * blocker)
 }
 
 static void
-end_blockers(const AtxBlocker * blockers, int count)
+end_blockers(const AtxBlocker *blockers, int count)
 {
 	for (int i = 0; i < count; i++)
 		end_blocker(&blockers[i]);

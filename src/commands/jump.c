@@ -26,6 +26,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "commands/jump.h"
+#include "tables/claim.h"
 #include "tables/entry.h"
 #include "tables/lease.h"
 #include "tables/partition.h"
@@ -81,6 +82,7 @@ take_over(const AtxAuthority *before, AtxAuthority *mine)
 	moment = atx_moment(mine);
 	atx_lease_correct_future(&moment);
 	atx_entry_enter_epoch(&moment);
+	atx_claim_enter_epoch(&moment);
 }
 
 /*

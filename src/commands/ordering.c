@@ -17,6 +17,7 @@
 #include "commands/ordering.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
+#include "tables/attachment.h"
 
 typedef struct Member
 {
@@ -24,7 +25,7 @@ typedef struct Member
 	int64		sequence_num;
 	int64		service_id;
 	AtxAccess	access;
-}			Member;
+} Member;
 
 struct AtxLockPlan
 {
@@ -48,7 +49,7 @@ atx_lock_plan_create(int members)
  * Add a member; payload is NULL if it is no operation of a service.
  */
 void
-atx_lock_plan_add(AtxLockPlan * plan, const AtxAddress * address, const AtxPayload * payload)
+atx_lock_plan_add(AtxLockPlan *plan, const AtxAddress *address, const AtxPayload *payload)
 {
 	Member	   *member = &plan->members[plan->count++];
 
@@ -56,14 +57,14 @@ atx_lock_plan_add(AtxLockPlan * plan, const AtxAddress * address, const AtxPaylo
 	member->sequence_num = address->sequence_num;
 	member->service_id = address->service_id;
 	member->access = payload != NULL ? atx_payload_access(address->service_id, payload) :
-		ATX_ACCESS_EXCLUSIVE;
+		ATX_ACCESS_MOVE;
 }
 
 static int
 by_session(const void *a, const void *b)
 {
-	const		Member *x = a;
-	const		Member *y = b;
+	const Member *x = a;
+	const Member *y = b;
 
 	if (x->session_id != y->session_id)
 		return x->session_id < y->session_id ? -1 : 1;
@@ -74,12 +75,42 @@ by_session(const void *a, const void *b)
 static int
 by_service(const void *a, const void *b)
 {
-	const		Member *x = a;
-	const		Member *y = b;
+	const Member *x = a;
+	const Member *y = b;
 
 	if (x->service_id != y->service_id)
 		return x->service_id < y->service_id ? -1 : 1;
 	return (int) y->access - (int) x->access;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	const int64 *x = a;
+	const int64 *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/*
+ * Leave alone the services that a session's members name without having them
+ * open: they are refused later on, and until the transaction ends nobody
+ * shall wait for a stranger to his service.
+ */
+static void
+skip_services_not_open(int64 session_id, Member *members, int count)
+{
+	int64	   *open = palloc(sizeof(int64) * count);
+	int			nopen;
+
+	for (int i = 0; i < count; i++)
+		open[i] = members[i].service_id;
+	nopen = atx_attachment_open_of(session_id, open, count);
+	qsort(open, nopen, sizeof(int64), by_id);
+	for (int i = 0; i < count; i++)
+		if (bsearch(&members[i].service_id, open, nopen, sizeof(int64), by_id) == NULL)
+			members[i].service_id = 0;
+	pfree(open);
 }
 
 /*
@@ -87,7 +118,7 @@ by_service(const void *a, const void *b)
  * they name is none of a session's business that cannot be used.
  */
 static int
-lock_session(AtxScope *scope, AtxLockPlan * plan, int n)
+lock_session(AtxScope *scope, AtxLockPlan *plan, int n)
 {
 	int64		session_id = plan->members[n].session_id;
 	const AtxAuthority *authority;
@@ -103,11 +134,13 @@ lock_session(AtxScope *scope, AtxLockPlan * plan, int n)
 			plan->members[i].sequence_num = 0;
 			plan->members[i].service_id = 0;
 		}
+	else
+		skip_services_not_open(session_id, &plan->members[n], count);
 	return count;
 }
 
 static void
-lock_numbers(const AtxLockPlan * plan)
+lock_numbers(const AtxLockPlan *plan)
 {
 	AtxNumberName *numbers = palloc(sizeof(AtxNumberName) * Max(plan->count, 1));
 	int			count = 0;
@@ -126,7 +159,7 @@ lock_numbers(const AtxLockPlan * plan)
  * Take all locks of the plan.
  */
 void
-atx_lock_plan_take(AtxScope *scope, AtxLockPlan * plan)
+atx_lock_plan_take(AtxScope *scope, AtxLockPlan *plan)
 {
 	int64		latest = 0;
 
@@ -140,7 +173,8 @@ atx_lock_plan_take(AtxScope *scope, AtxLockPlan * plan)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (plan->members[i].service_id != latest)
-			atx_lock_service(plan->members[i].service_id, plan->members[i].access);
+			atx_lock_service(plan->members[i].service_id, plan->members[i].session_id,
+							 plan->members[i].access);
 		latest = plan->members[i].service_id;
 	}
 }

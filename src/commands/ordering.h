@@ -14,9 +14,9 @@
 
 typedef struct AtxLockPlan AtxLockPlan;
 
-extern AtxLockPlan * atx_lock_plan_create(int members);
-extern void atx_lock_plan_add(AtxLockPlan * plan, const AtxAddress * address,
-							  const AtxPayload * payload);
-extern void atx_lock_plan_take(AtxScope *scope, AtxLockPlan * plan);
+extern AtxLockPlan *atx_lock_plan_create(int members);
+extern void atx_lock_plan_add(AtxLockPlan *plan, const AtxAddress *address,
+							  const AtxPayload *payload);
+extern void atx_lock_plan_take(AtxScope *scope, AtxLockPlan *plan);
 
 #endif							/* ATX_ORDERING_H */

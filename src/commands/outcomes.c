@@ -55,7 +55,7 @@ atx_once(AtxScope *scope, int64 session_id, int64 sequence_num,
  */
 AtxAnswer
 atx_outcome(AtxScope *scope, int64 session_id, int64 sequence_num,
-			AtxOutcomeReport * report)
+			AtxOutcomeReport *report)
 {
 	Oid			owner;
 	AtxOutcome	outcome = atx_session_outcome(session_id, &owner);

@@ -17,11 +17,11 @@ typedef struct AtxOutcomeReport
 	const char *state;			/* a command's, or one of outcome()'s own */
 	bool		executed;		/* then command tells how */
 	AtxCommand	command;
-}			AtxOutcomeReport;
+} AtxOutcomeReport;
 
 extern AtxAnswer atx_once(AtxScope *scope, int64 session_id, int64 sequence_num,
 						  const text *request, bool *first);
 extern AtxAnswer atx_outcome(AtxScope *scope, int64 session_id, int64 sequence_num,
-							 AtxOutcomeReport * report);
+							 AtxOutcomeReport *report);
 
 #endif							/* ATX_OUTCOMES_H */

@@ -12,15 +12,35 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/hsearch.h"
 
 #include "atomix.h"
 #include "base/doorbell.h"
 #include "base/private_lock.h"
 #include "commands/jump.h"
 #include "commands/services.h"
+#include "services/claims.h"
 #include "tables/attachment.h"
 #include "tables/entry.h"
 #include "tables/session.h"
+
+/* Names this process remembers before it begins anew. */
+#define MAX_KNOWN_NAMES		4096
+
+typedef struct KnownName
+{
+	uint64		hash;
+	int64		service_id;
+} KnownName;
+
+static int
+compare_claims(const void *a, const void *b)
+{
+	int64		x = ((const AtxClaim *) a)->claim_id;
+	int64		y = ((const AtxClaim *) b)->claim_id;
+
+	return x < y ? -1 : x > y;
+}
 
 static AtxAnswer
 check_length(const char *what, const char *value)
@@ -50,14 +70,38 @@ atx_check_service_name(const char *namespace, const char *name)
 }
 
 /*
- * Lock a service for an operation, until the transaction ends.
+ * Lock the granted claims on a service, of a session or of all if that is 0,
+ * waiting for guards.  Before the service's lock, so that meanwhile others
+ * can use the service.
  */
 void
-atx_lock_service(int64 service_id, AtxAccess access)
+atx_lock_claims(int64 service_id, int64 session_id)
 {
+	AtxClaim   *claims;
+	int			count = session_id != 0 ?
+	atx_claims_of_session(session_id, service_id, &claims) :
+	atx_claims_of_service(service_id, false, &claims);
+
+	qsort(claims, count, sizeof(AtxClaim), compare_claims);
+	for (int i = 0; i < count; i++)
+		if (ATX_CLAIM_GRANTED(&claims[i]))
+			atx_lock_exclusive(ATX_LOCK_CLAIM, claims[i].claim_id);
+}
+
+/*
+ * Lock a service for an operation of a session (0: none), until the
+ * transaction ends.
+ */
+void
+atx_lock_service(int64 service_id, int64 session_id, AtxAccess access)
+{
+	if (access == ATX_ACCESS_RELEASE)
+		atx_lock_claims(service_id, session_id);
+	else if (access == ATX_ACCESS_MOVE)
+		atx_lock_claims(service_id, 0);
 	if (access == ATX_ACCESS_SHARED)
 		atx_lock_shared(ATX_LOCK_SERVICE, service_id);
-	else if (access == ATX_ACCESS_EXCLUSIVE)
+	else if (access >= ATX_ACCESS_EXCLUSIVE)
 		atx_lock_exclusive(ATX_LOCK_SERVICE, service_id);
 }
 
@@ -70,12 +114,12 @@ atx_unlock_service(int64 service_id, AtxAccess access)
 {
 	if (access == ATX_ACCESS_SHARED)
 		atx_unlock_shared(ATX_LOCK_SERVICE, service_id);
-	else if (access == ATX_ACCESS_EXCLUSIVE)
+	else if (access >= ATX_ACCESS_EXCLUSIVE)
 		atx_unlock_exclusive(ATX_LOCK_SERVICE, service_id);
 }
 
 static AtxAnswer
-check_type(const AtxService * service, const char *type, const char *namespace,
+check_type(const AtxService *service, const char *type, const char *namespace,
 		   const char *name)
 {
 	AtxAnswer	answer;
@@ -91,40 +135,90 @@ check_type(const AtxService * service, const char *type, const char *namespace,
 	return answer;
 }
 
-/*
- * Let nobody else create a service of that name until the transaction ends.
- * Without it others would wait for our row, where nobody could see why.
- */
-static void
-lock_name(const char *namespace, const char *name)
+static uint64
+hash_name(const char *namespace, const char *name)
 {
-	uint64		first = hash_bytes_extended((const unsigned char *) namespace,
-											strlen(namespace), ATX_DEFAULT_PARTITION);
+	uint64		seed = hash_bytes_extended((const unsigned char *) namespace,
+										   strlen(namespace), ATX_DEFAULT_PARTITION);
 
-	atx_lock_exclusive(ATX_LOCK_NAME,
-					   (int64) hash_bytes_extended((const unsigned char *) name,
-												   strlen(name), first));
+	return hash_bytes_extended((const unsigned char *) name, strlen(name), seed);
+}
+
+/*
+ * Ids by the hashes of their names, as this process last found them.  Whoever
+ * uses one makes sure of the name once the service is locked.
+ */
+static KnownName *
+known_name(uint64 hash, HASHACTION action)
+{
+	static HTAB *known = NULL;
+
+	if (known != NULL && hash_get_num_entries(known) >= MAX_KNOWN_NAMES)
+	{
+		hash_destroy(known);
+		known = NULL;
+	}
+	if (known == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(uint64),.entrysize = sizeof(KnownName)};
+
+		known = hash_create("atomix names of services", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	return hash_search(known, &hash, action, NULL);
 }
 
 /*
  * Find a service, or create it; it is not locked.
+ *
+ * Only one transaction creates services of a name at a time: the others would
+ * wait for its row, where nobody could see what they wait for.
  */
 static void
-find_or_insert(const AtxAuthority *authority, const char *type,
-			   const char *namespace, const char *name, AtxService * service)
+find_or_insert(const AtxAuthority *authority, const AtxServiceType *type,
+			   const char *namespace, const char *name, AtxService *service)
 {
 	if (atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 		return;
-	lock_name(namespace, name);
+	atx_lock_exclusive(ATX_LOCK_NAME, (int64) hash_name(namespace, name));
 	while (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 	{
 		CHECK_FOR_INTERRUPTS();
 		service->service_id = atx_index_draw(authority);
 		service->partition_id = ATX_DEFAULT_PARTITION;
-		service->type = (char *) type;
-		service->value = service->revision = 0;
+		service->type = (char *) type->name;
+		service->value = type->initial_value;
+		service->revision = service->delay = 0;
 		if (atx_service_insert(service, namespace, name))
 			return;
+	}
+}
+
+/* Lock the service of a name and read it; it is created if there is none. */
+static void
+lock_by_name(AtxCall *call, const AtxServiceType *type, const char *namespace,
+			 const char *name, AtxAccess access)
+{
+	uint64		hash = hash_name(namespace, name);
+
+	for (;;)
+	{
+		KnownName  *known = known_name(hash, HASH_FIND);
+		int64		service_id = known ? known->service_id : 0;
+
+		CHECK_FOR_INTERRUPTS();
+		if (service_id == 0)
+		{
+			find_or_insert(call->authority, type, namespace, name, &call->service);
+			service_id = call->service.service_id;
+		}
+		atx_lock_service(service_id, call->session_id, access);
+		if (atx_service_load_named(service_id, namespace, name, &call->service))
+		{
+			known_name(hash, HASH_ENTER)->service_id = service_id;
+			return;
+		}
+		/* It has been deleted since. */
+		(void) known_name(hash, HASH_REMOVE);
 	}
 }
 
@@ -133,25 +227,18 @@ find_or_insert(const AtxAuthority *authority, const char *type,
  * if there is none.
  */
 AtxAnswer
-atx_use_service(AtxCall * call, const AtxServiceType * type, const char *namespace,
+atx_use_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
 				const char *name, AtxAccess access)
 {
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
 
-	while (answer.outcome == ATX_DONE)
-	{
-		CHECK_FOR_INTERRUPTS();
-		find_or_insert(call->authority, type->name, namespace, name, &call->service);
-		answer = check_type(&call->service, type->name, namespace, name);
-		if (answer.outcome != ATX_DONE)
-			break;
-		atx_lock_service(call->service.service_id, access);
-		/* It may have been deleted meanwhile. */
-		if (!atx_service_load(call->service.service_id, &call->service))
-			continue;
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	lock_by_name(call, type, namespace, name, access);
+	call->type = type;
+	answer = check_type(&call->service, type->name, namespace, name);
+	if (answer.outcome == ATX_DONE)
 		atx_service_require_unchanged(call->service.service_id);
-		break;
-	}
 	return answer;
 }
 
@@ -160,7 +247,7 @@ atx_use_service(AtxCall * call, const AtxServiceType * type, const char *namespa
  * none.
  */
 AtxAnswer
-atx_find_service(AtxCall * call, const AtxServiceType * type,
+atx_find_service(AtxCall *call, const AtxServiceType *type,
 				 const char *namespace, const char *name, bool *found)
 {
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
@@ -176,7 +263,7 @@ atx_find_service(AtxCall * call, const AtxServiceType * type,
  * Write back what an operation has changed of the service's own row.
  */
 void
-atx_save_service(AtxCall * call)
+atx_save_service(AtxCall *call)
 {
 	if (!call->dirty)
 		return;
@@ -210,7 +297,7 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 				   const char *type, const char *namespace, const char *name,
 				   int64 *service_id)
 {
-	const		AtxServiceType *known = atx_service_type_find(type);
+	const AtxServiceType *known = atx_service_type_find(type);
 	AtxCall		call = {.authority = authority};
 	AtxAnswer	answer;
 
@@ -232,13 +319,31 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 }
 
 /*
- * Have a session close a service; *detached is false if it was not open.
+ * Have a session close a service, which is locked with the session's claims on
+ * it: these end.  False if it was not open.
  */
-AtxAnswer
-atx_detach_service(int64 session_id, int64 service_id, bool *detached)
+bool
+atx_detach_service(AtxCall *call)
 {
-	*detached = atx_attachment_delete(session_id, service_id);
-	return ATX_ANSWER_DONE;
+	if (!atx_attachment_delete(call->session_id, call->service.service_id))
+		return false;
+	if (call->type->claims != NULL)
+		atx_claims_release_session(call, call->session_id);
+	return true;
+}
+
+/* End all claims on a service, and answer the commands that wait for them. */
+static void
+delete_claims(AtxCall *call)
+{
+	AtxClaim   *claims;
+	int			count = atx_claims_of_service(call->service.service_id, true, &claims);
+
+	for (int i = 0; i < count; i++)
+	{
+		atx_claim_cancel_command(call, &claims[i], ATX_STATUS_CANCELED, "the service was deleted");
+		atx_claim_end_or_retry(call, &claims[i]);
+	}
 }
 
 /*
@@ -248,25 +353,27 @@ atx_detach_service(int64 session_id, int64 service_id, bool *detached)
 AtxAnswer
 atx_delete_service(const char *namespace, const char *name, bool *deleted)
 {
-	AtxService	service;
-	AtxMoment	moment = {0};
+	AtxCall		call = {0};
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
+	int64		service_id;
 	int64	   *session_ids;
 	int			count;
 
 	*deleted = false;
 	if (answer.outcome != ATX_DONE ||
-		!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &service))
+		!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &call.service))
 		return answer;
 
-	atx_lock_service(service.service_id, ATX_ACCESS_EXCLUSIVE);
-	*deleted = atx_service_load(service.service_id, &service);
+	service_id = call.service.service_id;
+	atx_lock_service(service_id, 0, ATX_ACCESS_MOVE);
+	*deleted = atx_service_load(service_id, &call.service);
 	if (!*deleted)
 		return answer;
-	(void) atx_entry_clear(service.service_id, &moment);
-	count = atx_attachment_service_deleted(service.service_id, &session_ids);
+	delete_claims(&call);
+	(void) atx_entry_clear(service_id, &call.moment);
+	count = atx_attachment_service_deleted(service_id, &session_ids);
 	for (int i = 0; i < count; i++)
 		atx_doorbell_ring(session_ids[i]);
-	atx_service_delete(service.service_id);
+	atx_service_delete(service_id);
 	return answer;
 }

@@ -14,20 +14,21 @@
 #include "services/service_type.h"
 
 extern AtxAnswer atx_check_service_name(const char *namespace, const char *name);
-extern void atx_lock_service(int64 service_id, AtxAccess access);
+extern void atx_lock_service(int64 service_id, int64 session_id, AtxAccess access);
+extern void atx_lock_claims(int64 service_id, int64 session_id);
 extern void atx_unlock_service(int64 service_id, AtxAccess access);
-extern AtxAnswer atx_use_service(AtxCall * call, const AtxServiceType * type,
+extern AtxAnswer atx_use_service(AtxCall *call, const AtxServiceType *type,
 								 const char *namespace, const char *name,
 								 AtxAccess access);
-extern AtxAnswer atx_find_service(AtxCall * call, const AtxServiceType * type,
+extern AtxAnswer atx_find_service(AtxCall *call, const AtxServiceType *type,
 								  const char *namespace, const char *name,
 								  bool *found);
-extern void atx_save_service(AtxCall * call);
+extern void atx_save_service(AtxCall *call);
 
 extern AtxAnswer atx_attach_service(const AtxAuthority *authority, int64 session_id,
 									const char *type, const char *namespace,
 									const char *name, int64 *service_id);
-extern AtxAnswer atx_detach_service(int64 session_id, int64 service_id, bool *detached);
+extern bool atx_detach_service(AtxCall *call);
 extern AtxAnswer atx_delete_service(const char *namespace, const char *name,
 									bool *deleted);
 

@@ -73,6 +73,25 @@ lock_free_ones(const AtxExpiry *expiry, int64 *ids, int count)
 }
 
 /*
+ * Keep those whose rows are due, and lock these.  A row that is locked is
+ * being renewed: who renews many sessions holds their rows, and no lock of
+ * ours.
+ */
+static int
+lock_due_rows(const AtxMoment *moment, int64 *ids, int count)
+{
+	int64		tried[ATX_END_BATCH];
+	int			due;
+
+	memcpy(tried, ids, sizeof(int64) * count);
+	due = atx_lease_lock_due(moment, ids, count);
+	for (int i = 0; i < count; i++)
+		if (!atx_lease_is_among(ids, due, tried[i]))
+			atx_unlock_exclusive(ATX_LOCK_SESSION, tried[i]);
+	return due;
+}
+
+/*
  * Keep those that memory lets go, marked so that they cannot be renewed any
  * more; have the rows of the others say what memory knows.
  */
@@ -115,6 +134,9 @@ expire(const AtxAuthority *authority, int64 *ids, int count, AtxExpiry *expiry)
 	if (count == 0)
 		return;
 	moment = atx_moment(authority);
+
+	/* The rows first, so that whatever is marked in memory does end. */
+	count = lock_due_rows(&moment, ids, count);
 	count = mark_due_ones(&moment, ids, count);
 	if (count > 0)
 		expiry->ended = atx_session_expire(&moment, ids, count, &expiry->latest);
@@ -230,14 +252,14 @@ atx_number_step(void)
 
 /*
  * Tell listeners of single sessions that it was rung for these, all in one
- * transaction, so that each is told of once.  What rings meanwhile is for the
- * next round.
+ * transaction, so that each is told of once.  What rings meanwhile, or could
+ * not be told because the transaction failed, is for the next round.
  */
 void
 atx_hint_step(void)
 {
 	int64		ids[ATX_DOORBELL_QUEUE];
-	int			count = atx_doorbell_take(MyDatabaseId, ids, ATX_DOORBELL_QUEUE);
+	int			count = atx_doorbell_take(ids, ATX_DOORBELL_QUEUE);
 	AtxSessionChange *changes;
 
 	if (count == 0)

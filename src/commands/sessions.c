@@ -23,10 +23,14 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/transaction.h"
+#include "commands/claiming.h"
 #include "commands/jump.h"
 #include "commands/sessions.h"
 #include "tables/lease.h"
 #include "tables/partition.h"
+
+/* Members of a batch that are renewed by their rows at once. */
+#define MEMBERS_AT_ONCE	128
 
 static AtxAnswer
 check_timeout(int64 timeout)
@@ -161,7 +165,7 @@ standby_has_confirmed(void)
  * slack, which memory has no use for; so far may the row be behind.
  */
 static bool
-anchor_holds(const AtxRenewal * renewal, AtxTick now)
+anchor_holds(const AtxRenewal *renewal, AtxTick now)
 {
 	return now - renewal->anchored_at <=
 		renewal->timeout / 4 + ATX_LEASE_SLACK(renewal->timeout);
@@ -179,6 +183,19 @@ note_renewal(Oid extension, int64 session_id, AtxTick at, bool in_row)
 {
 	atx_transaction_used_session();
 	return atx_renewal_note(extension, session_id, at, in_row);
+}
+
+/*
+ * Take a session whose row was read under its lock into memory and renew it
+ * there; false if that cannot be.
+ */
+static bool
+fill_and_note(Oid extension, int64 session_id, const AtxRenewal *renewal,
+			  AtxTick now)
+{
+	return atx_renewal_fill(extension, session_id, renewal) &&
+		anchor_holds(renewal, now) &&
+		note_renewal(extension, session_id, now, false);
 }
 
 /*
@@ -228,22 +245,16 @@ atx_keep_alive_in_memory(int64 session_id, int64 *time_left)
 	return state == ATX_RENEWAL_LIVE;
 }
 
-/*
- * Take a session whose row was read under its lock into memory and renew it
- * there; false if that cannot be.
- */
+/* Move a session to memory whose lock is held; false if that cannot be. */
 static bool
 move_to_memory(AtxScope *scope, int64 session_id, const AtxMoment *moment,
 			   int64 *time_left)
 {
-	Oid			extension = scope->extension->oid;
 	AtxRenewal	renewal;
 
 	if (!memory_serves() ||
 		!atx_lease_mirror(session_id, scope->caller, moment, &renewal) ||
-		!atx_renewal_fill(extension, session_id, &renewal) ||
-		!anchor_holds(&renewal, moment->now) ||
-		!note_renewal(extension, session_id, moment->now, false))
+		!fill_and_note(scope->extension->oid, session_id, &renewal, moment->now))
 		return false;
 	*time_left = renewal.timeout;
 	return true;
@@ -320,22 +331,195 @@ member_state(AtxScope *scope, int64 session_id)
 	return outcome == ATX_SESSION_EXPIRED ? ATX_MEMBER_EXPIRED : ATX_MEMBER_CLOSED;
 }
 
-/*
- * Renew one session of a batch that memory could not serve.  It does not
- * wait for anybody.
- */
-AtxBatchState
-atx_keep_alive_member(AtxScope *scope, int64 session_id, int64 *time_left)
+static int
+compare_members(const void *a, const void *b)
 {
-	const AtxAuthority *authority;
+	int64		x = ((const AtxMember *) a)->session_id;
+	int64		y = ((const AtxMember *) b)->session_id;
 
+	return x < y ? -1 : x > y;
+}
+
+static AtxMember *
+find_member(AtxMember *members, int count, int64 session_id)
+{
+	AtxMember	key = {session_id};
+
+	return bsearch(&key, members, count, sizeof(AtxMember), compare_members);
+}
+
+/* Lock those that nobody is just ending; returns how many. */
+static int
+lock_members(AtxScope *scope, AtxMember *members, int count, int64 *locked)
+{
+	int			nlocked = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		int64		id = members[i].session_id;
+
+		if (atx_try_lock_shared_briefly(ATX_LOCK_SESSION, id))
+			locked[nlocked++] = id;
+		else
+			members[i].state = is_usable(id, scope->caller) ?
+				ATX_MEMBER_ENDING : ATX_MEMBER_UNKNOWN;
+	}
+	return nlocked;
+}
+
+/*
+ * Renew leases by their rows.  One that is locked is being renewed by somebody
+ * else, since nobody is ending the session; whether that will count is open,
+ * so what can be promised is what the session has in any case.
+ */
+static void
+write_members(AtxScope *scope, const AtxMoment *moment, AtxMember *members,
+			  int count, const AtxLeaseCopy *leases, int nleases)
+{
+	int64		ids[MEMBERS_AT_ONCE];
+	int			nwritten;
+
+	for (int i = 0; i < nleases; i++)
+		ids[i] = leases[i].session_id;
+	nwritten = atx_lease_renew_many(moment, ids, nleases);
+
+	for (int i = 0; i < nleases; i++)
+	{
+		const AtxLeaseCopy *lease = &leases[i];
+		AtxMember  *member = find_member(members, count, lease->session_id);
+		bool		written = atx_lease_is_among(ids, nwritten, lease->session_id);
+
+		member->state = ATX_MEMBER_OPENED;
+		member->time_left = written ? lease->renewal.timeout : lease->time_left;
+		(void) note_renewal(scope->extension->oid, lease->session_id, moment->now,
+							written);
+	}
+}
+
+/*
+ * Renew members whose locks are held for as long as this takes: it lets them
+ * be filled into memory, and tells a row that is locked by a renewal from one
+ * that is being deleted.  The rows that are written stay locked until the
+ * transaction ends, which keeps the sessions from ending.
+ */
+static void
+renew_locked_members(AtxScope *scope, const AtxAuthority *authority,
+					 AtxMember *members, int count,
+					 const int64 *locked, int nlocked)
+{
+	AtxLeaseCopy leases[MEMBERS_AT_ONCE];
+	AtxMoment	moment = atx_moment(authority);
+	bool		use_memory = memory_serves();
+	int			nleases;
+	int			nstale = 0;
+
+	nleases = atx_lease_read_many(&moment, scope->caller, locked, nlocked, leases);
+	for (int i = 0; i < nleases; i++)
+	{
+		AtxLeaseCopy *lease = &leases[i];
+		AtxMember  *member = find_member(members, count, lease->session_id);
+
+		member->state = ATX_MEMBER_OPENED;
+		member->time_left = lease->renewal.timeout;
+		if (use_memory && lease->committed &&
+			fill_and_note(scope->extension->oid, lease->session_id,
+						  &lease->renewal, moment.now))
+			continue;
+		if (lease->recent)
+			(void) note_renewal(scope->extension->oid, lease->session_id,
+								moment.now, false);
+		else
+			leases[nstale++] = *lease;
+	}
+	if (nstale > 0)
+		write_members(scope, &moment, members, count, leases, nstale);
+}
+
+/* Renew members, in ascending order and no more than MEMBERS_AT_ONCE. */
+static void
+renew_members(AtxMember *members, int count)
+{
+	AtxScope	scope;
+	const AtxAuthority *authority;
+	int64		locked[MEMBERS_AT_ONCE];
+	int			nlocked;
+
+	/* What this allocates is freed with the scope: a batch may be long. */
+	atx_scope_enter(&scope);
 	atx_raise_unless_done(atx_await_authority(&authority));
-	if (!atx_try_lock_shared(ATX_LOCK_SESSION, session_id))
-		return is_usable(session_id, scope->caller) ?
-			ATX_MEMBER_ENDING : ATX_MEMBER_UNKNOWN;
-	if (renew_locked(scope, session_id, authority, time_left).outcome == ATX_DONE)
-		return ATX_MEMBER_OPENED;
-	return member_state(scope, session_id);
+	nlocked = lock_members(&scope, members, count, locked);
+	renew_locked_members(&scope, authority, members, count, locked, nlocked);
+	for (int i = 0; i < nlocked; i++)
+		atx_unlock_shared(ATX_LOCK_SESSION, locked[i]);
+	for (int i = 0; i < count; i++)
+		if (members[i].state == ATX_MEMBER_UNDECIDED)
+			members[i].state = member_state(&scope, members[i].session_id);
+	atx_scope_leave(&scope);
+}
+
+/* Renew a member in memory, or leave it undecided. */
+static void
+renew_member_in_memory(Oid role, AtxMember *member)
+{
+	member->time_left = 0;
+	switch (atx_renew_in_memory(role, member->session_id, &member->time_left))
+	{
+		case ATX_RENEWAL_LIVE:
+			member->state = ATX_MEMBER_OPENED;
+			break;
+		case ATX_RENEWAL_ENDING:
+			member->state = ATX_MEMBER_ENDING;
+			break;
+		case ATX_RENEWAL_ABSENT:
+			member->state = ATX_MEMBER_UNDECIDED;
+			break;
+	}
+}
+
+/* Copy those that are undecided, each once and ascending; returns how many. */
+static int
+undecided_members(const AtxMember *members, int count, AtxMember *undecided)
+{
+	int			n = 0;
+	int			distinct = 0;
+
+	for (int i = 0; i < count; i++)
+		if (members[i].state == ATX_MEMBER_UNDECIDED)
+			undecided[n++] = members[i];
+	qsort(undecided, n, sizeof(AtxMember), compare_members);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || undecided[i].session_id != undecided[distinct - 1].session_id)
+			undecided[distinct++] = undecided[i];
+	return distinct;
+}
+
+/*
+ * Renew a batch of sessions, in memory or else by their rows, and tell what
+ * became of each.  It waits for nobody, and however many there are, it holds
+ * no more than a few locks at a time.
+ */
+void
+atx_keep_alive_many(AtxMember *members, int count)
+{
+	Oid			role = GetUserId();
+	AtxMember  *rest = palloc_extended(sizeof(AtxMember) * count, MCXT_ALLOC_HUGE);
+	int			nrest;
+
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		renew_member_in_memory(role, &members[i]);
+	}
+	nrest = undecided_members(members, count, rest);
+	for (int i = 0; i < nrest; i += MEMBERS_AT_ONCE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		renew_members(&rest[i], Min(nrest - i, MEMBERS_AT_ONCE));
+	}
+	for (int i = 0; nrest > 0 && i < count; i++)
+		if (members[i].state == ATX_MEMBER_UNDECIDED)
+			members[i] = *find_member(rest, nrest, members[i].session_id);
+	pfree(rest);
 }
 
 /*
@@ -400,6 +584,7 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 {
 	const AtxAuthority *authority;
 	AtxMoment	moment;
+	bool		has_claims;
 	AtxAnswer	answer = atx_await_authority(&authority);
 
 	if (answer.outcome != ATX_DONE)
@@ -408,7 +593,7 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 	if (!lock_to_end(session_id, role))
 		return atx_answer_session(ATX_SESSION_UNKNOWN, session_id);
 	moment = atx_moment(authority);
-	*ended = atx_session_close(session_id, cause, reason, &moment, role);
+	*ended = atx_session_close(session_id, cause, reason, &moment, role, &has_claims);
 	if (!*ended)
 	{
 		answer = atx_why_not_usable(session_id, role);
@@ -416,6 +601,8 @@ end_now(int64 session_id, Oid role, const char *cause, const char *reason,
 		return answer.outcome == ATX_SESSION_UNKNOWN ? answer : ATX_ANSWER_DONE;
 	}
 	atx_renewal_end(atx_extension()->oid, session_id);
+	if (has_claims && !atx_release_session(authority, session_id))
+		atx_session_leave_closing(session_id);
 	atx_doorbell_ring(session_id);
 	atx_transaction_used_session();
 	atx_transaction_wakes_worker();

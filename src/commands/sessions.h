@@ -20,8 +20,16 @@ typedef enum AtxBatchState
 	ATX_MEMBER_CLOSING,
 	ATX_MEMBER_CLOSED,
 	ATX_MEMBER_EXPIRED,
-	ATX_MEMBER_UNKNOWN
-}			AtxBatchState;
+	ATX_MEMBER_UNKNOWN,
+	ATX_MEMBER_UNDECIDED		/* while the batch is being worked on */
+} AtxBatchState;
+
+typedef struct AtxMember
+{
+	int64		session_id;
+	AtxBatchState state;
+	int64		time_left;		/* ticks, if opened */
+} AtxMember;
 
 /* In AtxSessionSpec.timeout: the default of the server. */
 #define ATX_DEFAULT_TIMEOUT		INT64CONST(-1)
@@ -31,11 +39,10 @@ extern AtxAnswer atx_open_session(AtxScope *scope, AtxSessionSpec *spec,
 extern AtxRenewalState atx_renew_in_memory(Oid role, int64 session_id, int64 *time_left);
 extern bool atx_keep_alive_in_memory(int64 session_id, int64 *time_left);
 extern AtxAnswer atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left);
-extern AtxBatchState atx_keep_alive_member(AtxScope *scope, int64 session_id,
-										   int64 *time_left);
 extern AtxAnswer atx_use_session(AtxScope *scope, int64 session_id, bool exclusive,
 								 const AtxAuthority **authority);
 extern AtxAnswer atx_why_not_usable(int64 session_id, Oid role);
+extern void atx_keep_alive_many(AtxMember *members, int count);
 extern AtxAnswer atx_close_session(AtxScope *scope, int64 session_id, bool *ended);
 extern AtxAnswer atx_end_session(AtxScope *scope, int64 session_id,
 								 const char *reason, bool *ended);

@@ -13,6 +13,7 @@
 
 #include "base/private_lock.h"
 #include "base/shmem.h"
+#include "commands/claiming.h"
 #include "commands/holding.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
@@ -49,6 +50,17 @@ forget_old_sessions(const AtxAuthority *authority)
 		;
 }
 
+/* Those that somebody is using are left for the next call. */
+static void
+settle_services(const AtxAuthority *authority)
+{
+	int64		service_ids[ATX_SETTLE_BATCH];
+	int			count = atx_services_to_settle(authority, true, service_ids);
+
+	for (int i = 0; i < count; i++)
+		(void) atx_settle_if_free(authority, service_ids[i]);
+}
+
 /* At most so many, in one transaction: the next call goes on. */
 static void
 remove_expired_entries(const AtxAuthority *authority)
@@ -76,6 +88,7 @@ atx_upkeep(void)
 	authority = atx_authority_current();
 
 	ended = end_due_sessions(authority);
+	settle_services(authority);
 	while (atx_finish_step())
 		;
 	while (atx_number_step())

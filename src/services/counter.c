@@ -26,7 +26,7 @@ typedef Atomix__Multiraft__Counter__V1__CounterOutput CounterOutput;
  * Assign a value.
  */
 void
-atx_counter_set(AtxCall * call, int64 value)
+atx_counter_set(AtxCall *call, int64 value)
 {
 	if (call->service.value == value)
 		return;
@@ -38,7 +38,7 @@ atx_counter_set(AtxCall * call, int64 value)
  * Assign a value if the present one is as expected; false if not.
  */
 bool
-atx_counter_compare_and_set(AtxCall * call, int64 expected, int64 value)
+atx_counter_compare_and_set(AtxCall *call, int64 expected, int64 value)
 {
 	if (call->service.value != expected)
 		return false;
@@ -50,7 +50,7 @@ atx_counter_compare_and_set(AtxCall * call, int64 expected, int64 value)
  * Add to the value; false, and nothing is changed, if the sum is out of range.
  */
 bool
-atx_counter_add(AtxCall * call, int64 delta)
+atx_counter_add(AtxCall *call, int64 delta)
 {
 	int64		sum;
 
@@ -64,7 +64,7 @@ atx_counter_add(AtxCall * call, int64 delta)
  * Subtract from the value; false as above.
  */
 bool
-atx_counter_subtract(AtxCall * call, int64 delta)
+atx_counter_subtract(AtxCall *call, int64 delta)
 {
 	int64		difference;
 
@@ -92,7 +92,7 @@ access_of(const ProtobufCMessage *message)
 }
 
 static void
-refuse_overflow(AtxCall * call, AtxReply * reply)
+refuse_overflow(AtxCall *call, AtxReply *reply)
 {
 	atx_reply_refused(reply, ATX_STATUS_INVALID,
 					  psprintf("counter is out of range: it is " INT64_FORMAT,
@@ -101,7 +101,7 @@ refuse_overflow(AtxCall * call, AtxReply * reply)
 
 /* The output of each operation is one number, the value after it. */
 static void
-reply_value(CounterOutput * output, AtxCall * call, AtxReply * reply)
+reply_value(CounterOutput *output, AtxCall *call, AtxReply *reply)
 {
 	Atomix__Multiraft__Counter__V1__SetOutput set =
 	ATOMIX__MULTIRAFT__COUNTER__V1__SET_OUTPUT__INIT;
@@ -138,9 +138,9 @@ reply_value(CounterOutput * output, AtxCall * call, AtxReply * reply)
 }
 
 static void
-apply(AtxCall * call, const ProtobufCMessage *message, AtxReply * reply)
+apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 {
-	const		CounterInput *input = (const CounterInput *) message;
+	const CounterInput *input = (const CounterInput *) message;
 	CounterOutput output = ATOMIX__MULTIRAFT__COUNTER__V1__COUNTER_OUTPUT__INIT;
 	bool		fits = true;
 
@@ -179,7 +179,7 @@ apply(AtxCall * call, const ProtobufCMessage *message, AtxReply * reply)
 		refuse_overflow(call, reply);
 }
 
-const		AtxServiceType atx_counter_type = {
+const AtxServiceType atx_counter_type = {
 	.name = "counter",
 	.input = &atomix__multiraft__counter__v1__counter_input__descriptor,
 	.access = access_of,

@@ -12,9 +12,9 @@
 
 #include "services/service_type.h"
 
-extern void atx_counter_set(AtxCall * call, int64 value);
-extern bool atx_counter_compare_and_set(AtxCall * call, int64 expected, int64 value);
-extern bool atx_counter_add(AtxCall * call, int64 delta);
-extern bool atx_counter_subtract(AtxCall * call, int64 delta);
+extern void atx_counter_set(AtxCall *call, int64 value);
+extern bool atx_counter_compare_and_set(AtxCall *call, int64 expected, int64 value);
+extern bool atx_counter_add(AtxCall *call, int64 delta);
+extern bool atx_counter_subtract(AtxCall *call, int64 delta);
 
 #endif							/* ATX_COUNTER_H */

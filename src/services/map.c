@@ -37,7 +37,7 @@ typedef enum Presence
 	ANY,
 	ABSENT,
 	PRESENT
-}			Presence;
+} Presence;
 
 static bool
 same_bytes(const bytea *a, const bytea *b)
@@ -61,7 +61,7 @@ check_key(const char *key)
  * row.
  */
 static bool
-find_to_change(AtxCall * call, const char *key, AtxEntry * entry)
+find_to_change(AtxCall *call, const char *key, AtxEntry *entry)
 {
 	CHECK_FOR_INTERRUPTS();
 	atx_entry_require_unchanged(call->service.service_id, key);
@@ -70,14 +70,14 @@ find_to_change(AtxCall * call, const char *key, AtxEntry * entry)
 
 /* A live entry for all but its row is none. */
 static bool
-find_live(AtxCall * call, const char *key, AtxEntry * entry, bool *has_row)
+find_live(AtxCall *call, const char *key, AtxEntry *entry, bool *has_row)
 {
 	*has_row = find_to_change(call, key, entry);
 	return *has_row && !entry->expired;
 }
 
 static AtxTick
-expiry_of(const AtxCall * call, int64 ttl)
+expiry_of(const AtxCall *call, int64 ttl)
 {
 	AtxTick		at;
 
@@ -88,7 +88,7 @@ expiry_of(const AtxCall * call, int64 ttl)
 
 /* Is the write to be refused, given what there is? */
 static AtxStatus
-check_presence(const AtxMapAnswer * answer, Presence wanted, int64 prev_index)
+check_presence(const AtxMapAnswer *answer, Presence wanted, int64 prev_index)
 {
 	if (wanted == ABSENT && answer->existed)
 		return ATX_STATUS_ALREADY_EXISTS;
@@ -105,7 +105,7 @@ check_presence(const AtxMapAnswer * answer, Presence wanted, int64 prev_index)
  * the write says.
  */
 static AtxMapAnswer
-write_entry(AtxCall * call, const AtxMapWrite * write, Presence wanted, bool keep_equal)
+write_entry(AtxCall *call, const AtxMapWrite *write, Presence wanted, bool keep_equal)
 {
 	int64		service_id = call->service.service_id;
 	AtxMapAnswer answer;
@@ -146,7 +146,7 @@ write_entry(AtxCall * call, const AtxMapWrite * write, Presence wanted, bool kee
  * Write an entry; CONFLICT unless the present one has prev_index, if given.
  */
 AtxMapAnswer
-atx_map_put(AtxCall * call, const AtxMapWrite * write)
+atx_map_put(AtxCall *call, const AtxMapWrite *write)
 {
 	return write_entry(call, write, ANY, true);
 }
@@ -155,7 +155,7 @@ atx_map_put(AtxCall * call, const AtxMapWrite * write)
  * Write an entry that is not there; ALREADY_EXISTS if it is.
  */
 AtxMapAnswer
-atx_map_insert(AtxCall * call, const AtxMapWrite * write)
+atx_map_insert(AtxCall *call, const AtxMapWrite *write)
 {
 	return write_entry(call, write, ABSENT, false);
 }
@@ -164,7 +164,7 @@ atx_map_insert(AtxCall * call, const AtxMapWrite * write)
  * Replace an entry that is there; NOT_FOUND if it is not, CONFLICT as above.
  */
 AtxMapAnswer
-atx_map_update(AtxCall * call, const AtxMapWrite * write)
+atx_map_update(AtxCall *call, const AtxMapWrite *write)
 {
 	return write_entry(call, write, PRESENT, false);
 }
@@ -173,7 +173,7 @@ atx_map_update(AtxCall * call, const AtxMapWrite * write)
  * Remove an entry; NOT_FOUND and CONFLICT as above.
  */
 AtxMapAnswer
-atx_map_remove(AtxCall * call, const char *key, int64 prev_index)
+atx_map_remove(AtxCall *call, const char *key, int64 prev_index)
 {
 	AtxMapAnswer answer;
 	bool		has_row;
@@ -194,7 +194,7 @@ atx_map_remove(AtxCall * call, const char *key, int64 prev_index)
  * Remove all entries; returns how many.  Needs the service's lock exclusive.
  */
 int64
-atx_map_clear(AtxCall * call)
+atx_map_clear(AtxCall *call)
 {
 	int64		count;
 
@@ -209,7 +209,7 @@ atx_map_clear(AtxCall * call)
  * Read an entry; false if there is none.
  */
 bool
-atx_map_get(AtxCall * call, const char *key, AtxEntry * entry)
+atx_map_get(AtxCall *call, const char *key, AtxEntry *entry)
 {
 	return atx_entry_find(call->service.service_id, key, &call->moment, entry) &&
 		!entry->expired;
@@ -236,7 +236,7 @@ access_of(const ProtobufCMessage *message)
 }
 
 static bytea *
-bytes_from_wire(const ProtobufCBinaryData * data)
+bytes_from_wire(const ProtobufCBinaryData *data)
 {
 	bytea	   *bytes = palloc(VARHDRSZ + data->len);
 
@@ -248,8 +248,8 @@ bytes_from_wire(const ProtobufCBinaryData * data)
 
 /* What a request wants written; false, with the reply, if it is malformed. */
 static bool
-write_from_wire(const char *key, const Value * value, uint64 index,
-				AtxMapWrite * write, AtxReply * reply)
+write_from_wire(const char *key, const Value *value, uint64 index,
+				AtxMapWrite *write, AtxReply *reply)
 {
 	static const ProtobufCBinaryData nothing = {0, NULL};
 
@@ -273,7 +273,7 @@ write_from_wire(const char *key, const Value * value, uint64 index,
 
 /* An entry as a message, palloc'd. */
 static Entry *
-entry_to_wire(const AtxCall * call, const AtxEntry * entry)
+entry_to_wire(const AtxCall *call, const AtxEntry *entry)
 {
 	Entry	   *message = palloc(sizeof(Entry));
 	Value	   *value = palloc(sizeof(Value));
@@ -292,7 +292,7 @@ entry_to_wire(const AtxCall * call, const AtxEntry * entry)
 
 /* Reply why a write or a removal was refused. */
 static void
-reply_refused(const AtxMapAnswer * answer, const char *key, AtxReply * reply)
+reply_refused(const AtxMapAnswer *answer, const char *key, AtxReply *reply)
 {
 	char	   *message;
 
@@ -313,7 +313,7 @@ reply_refused(const AtxMapAnswer * answer, const char *key, AtxReply * reply)
 }
 
 static void
-reply_put(const AtxCall * call, const AtxMapAnswer * answer, AtxReply * reply)
+reply_put(const AtxCall *call, const AtxMapAnswer *answer, AtxReply *reply)
 {
 	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
 	Atomix__Multiraft__Map__V1__PutOutput put = ATOMIX__MULTIRAFT__MAP__V1__PUT_OUTPUT__INIT;
@@ -325,7 +325,7 @@ reply_put(const AtxCall * call, const AtxMapAnswer * answer, AtxReply * reply)
 }
 
 static void
-reply_insert(const AtxCall * call, const AtxMapAnswer * answer, AtxReply * reply)
+reply_insert(const AtxCall *call, const AtxMapAnswer *answer, AtxReply *reply)
 {
 	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
 	Atomix__Multiraft__Map__V1__InsertOutput insert = ATOMIX__MULTIRAFT__MAP__V1__INSERT_OUTPUT__INIT;
@@ -337,7 +337,7 @@ reply_insert(const AtxCall * call, const AtxMapAnswer * answer, AtxReply * reply
 }
 
 static void
-reply_update(const AtxCall * call, const AtxMapAnswer * answer, AtxReply * reply)
+reply_update(const AtxCall *call, const AtxMapAnswer *answer, AtxReply *reply)
 {
 	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
 	Atomix__Multiraft__Map__V1__UpdateOutput update = ATOMIX__MULTIRAFT__MAP__V1__UPDATE_OUTPUT__INIT;
@@ -349,7 +349,7 @@ reply_update(const AtxCall * call, const AtxMapAnswer * answer, AtxReply * reply
 }
 
 static void
-apply_put(AtxCall * call, const MapInput * input, AtxReply * reply)
+apply_put(AtxCall *call, const MapInput *input, AtxReply *reply)
 {
 	AtxMapWrite write;
 	AtxMapAnswer answer;
@@ -365,7 +365,7 @@ apply_put(AtxCall * call, const MapInput * input, AtxReply * reply)
 }
 
 static void
-apply_insert(AtxCall * call, const MapInput * input, AtxReply * reply)
+apply_insert(AtxCall *call, const MapInput *input, AtxReply *reply)
 {
 	AtxMapWrite write;
 	AtxMapAnswer answer;
@@ -380,7 +380,7 @@ apply_insert(AtxCall * call, const MapInput * input, AtxReply * reply)
 }
 
 static void
-apply_update(AtxCall * call, const MapInput * input, AtxReply * reply)
+apply_update(AtxCall *call, const MapInput *input, AtxReply *reply)
 {
 	AtxMapWrite write;
 	AtxMapAnswer answer;
@@ -396,7 +396,7 @@ apply_update(AtxCall * call, const MapInput * input, AtxReply * reply)
 }
 
 static void
-apply_remove(AtxCall * call, const MapInput * input, AtxReply * reply)
+apply_remove(AtxCall *call, const MapInput *input, AtxReply *reply)
 {
 	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
 	Atomix__Multiraft__Map__V1__RemoveOutput remove = ATOMIX__MULTIRAFT__MAP__V1__REMOVE_OUTPUT__INIT;
@@ -418,7 +418,7 @@ apply_remove(AtxCall * call, const MapInput * input, AtxReply * reply)
 }
 
 static void
-apply_get(AtxCall * call, const MapInput * input, AtxReply * reply)
+apply_get(AtxCall *call, const MapInput *input, AtxReply *reply)
 {
 	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
 	Atomix__Multiraft__Map__V1__GetOutput get = ATOMIX__MULTIRAFT__MAP__V1__GET_OUTPUT__INIT;
@@ -438,7 +438,7 @@ apply_get(AtxCall * call, const MapInput * input, AtxReply * reply)
 }
 
 static void
-apply_size(AtxCall * call, AtxReply * reply)
+apply_size(AtxCall *call, AtxReply *reply)
 {
 	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
 	Atomix__Multiraft__Map__V1__SizeOutput size = ATOMIX__MULTIRAFT__MAP__V1__SIZE_OUTPUT__INIT;
@@ -451,7 +451,7 @@ apply_size(AtxCall * call, AtxReply * reply)
 }
 
 static void
-apply_clear(AtxCall * call, AtxReply * reply)
+apply_clear(AtxCall *call, AtxReply *reply)
 {
 	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
 	Atomix__Multiraft__Map__V1__ClearOutput clear = ATOMIX__MULTIRAFT__MAP__V1__CLEAR_OUTPUT__INIT;
@@ -463,9 +463,9 @@ apply_clear(AtxCall * call, AtxReply * reply)
 }
 
 static void
-apply(AtxCall * call, const ProtobufCMessage *message, AtxReply * reply)
+apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 {
-	const		MapInput *input = (const MapInput *) message;
+	const MapInput *input = (const MapInput *) message;
 
 	switch (input->payload_case)
 	{
@@ -492,7 +492,7 @@ apply(AtxCall * call, const ProtobufCMessage *message, AtxReply * reply)
 	}
 }
 
-const		AtxServiceType atx_map_type = {
+const AtxServiceType atx_map_type = {
 	.name = "map",
 	.input = &atomix__multiraft__map__v1__map_input__descriptor,
 	.access = access_of,

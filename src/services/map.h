@@ -22,7 +22,7 @@ typedef struct AtxMapAnswer
 	bool		existed;
 	AtxEntry	before;			/* if existed */
 	AtxEntry	entry;			/* if done, but for remove */
-}			AtxMapAnswer;
+} AtxMapAnswer;
 
 /* What is to be written. */
 typedef struct AtxMapWrite
@@ -31,13 +31,13 @@ typedef struct AtxMapWrite
 	bytea	   *value;
 	int64		ttl;			/* ticks, or ATX_NO_TTL */
 	int64		prev_index;		/* of the entry to be replaced; 0: any */
-}			AtxMapWrite;
+} AtxMapWrite;
 
-extern AtxMapAnswer atx_map_put(AtxCall * call, const AtxMapWrite * write);
-extern AtxMapAnswer atx_map_insert(AtxCall * call, const AtxMapWrite * write);
-extern AtxMapAnswer atx_map_update(AtxCall * call, const AtxMapWrite * write);
-extern AtxMapAnswer atx_map_remove(AtxCall * call, const char *key, int64 prev_index);
-extern int64 atx_map_clear(AtxCall * call);
-extern bool atx_map_get(AtxCall * call, const char *key, AtxEntry * entry);
+extern AtxMapAnswer atx_map_put(AtxCall *call, const AtxMapWrite *write);
+extern AtxMapAnswer atx_map_insert(AtxCall *call, const AtxMapWrite *write);
+extern AtxMapAnswer atx_map_update(AtxCall *call, const AtxMapWrite *write);
+extern AtxMapAnswer atx_map_remove(AtxCall *call, const char *key, int64 prev_index);
+extern int64 atx_map_clear(AtxCall *call);
+extern bool atx_map_get(AtxCall *call, const char *key, AtxEntry *entry);
 
 #endif							/* ATX_MAP_H */

@@ -14,13 +14,16 @@
 
 static const AtxServiceType *const types[] = {
 	&atx_counter_type,
-	&atx_map_type
+	&atx_map_type,
+	&atx_lock_type,
+	&atx_semaphore_type,
+	&atx_election_type
 };
 
 /*
  * The type of that name, or NULL.
  */
-const		AtxServiceType *
+const AtxServiceType *
 atx_service_type_find(const char *name)
 {
 	for (int i = 0; i < lengthof(types); i++)
@@ -32,10 +35,10 @@ atx_service_type_find(const char *name)
 /*
  * The type that a service in the table has.
  */
-const		AtxServiceType *
+const AtxServiceType *
 atx_service_type_get(const char *name)
 {
-	const		AtxServiceType *type = atx_service_type_find(name);
+	const AtxServiceType *type = atx_service_type_find(name);
 
 	if (type == NULL)
 		ereport(ERROR,
@@ -68,7 +71,7 @@ atx_service_type_unknown(const char *name)
  * The index of the change that the call is making.
  */
 int64
-atx_call_index(AtxCall * call)
+atx_call_index(AtxCall *call)
 {
 	call->changed = true;
 	if (call->index == 0)
@@ -80,7 +83,7 @@ atx_call_index(AtxCall * call)
  * Reply that the operation is refused.
  */
 void
-atx_reply_refused(AtxReply * reply, AtxStatus status, char *message)
+atx_reply_refused(AtxReply *reply, AtxStatus status, char *message)
 {
 	reply->status = status;
 	reply->message = message;
@@ -91,7 +94,7 @@ atx_reply_refused(AtxReply * reply, AtxStatus status, char *message)
  * Reply that it is done, with its output.
  */
 void
-atx_reply_message(AtxReply * reply, const ProtobufCMessage *output)
+atx_reply_message(AtxReply *reply, const ProtobufCMessage *output)
 {
 	reply->status = ATX_STATUS_OK;
 	reply->message = NULL;

@@ -24,13 +24,16 @@ typedef enum AtxAccess
 	ATX_ACCESS_NONE,			/* it is no operation of the type */
 	ATX_ACCESS_READ,			/* changes nothing: a query */
 	ATX_ACCESS_SHARED,			/* beside others of its kind */
-	ATX_ACCESS_EXCLUSIVE
-}			AtxAccess;
+	ATX_ACCESS_EXCLUSIVE,
+	ATX_ACCESS_RELEASE,			/* the same, to end the session's own claims */
+	ATX_ACCESS_MOVE				/* the same, to end or move any claim */
+} AtxAccess;
 
 /* An operation on its way through a service. */
 typedef struct AtxCall
 {
 	AtxService	service;
+	const struct AtxServiceType *type;
 	const AtxAuthority *authority;
 	AtxMoment	moment;
 	int64		session_id;		/* 0: none */
@@ -38,7 +41,7 @@ typedef struct AtxCall
 	int64		index;			/* of the change; 0 while none was drawn */
 	bool		changed;		/* by this operation */
 	bool		dirty;			/* the service's own row is to be saved */
-}			AtxCall;
+} AtxCall;
 
 /* What came of it, in the protocol's terms. */
 typedef struct AtxReply
@@ -46,26 +49,36 @@ typedef struct AtxReply
 	AtxStatus	status;
 	char	   *message;		/* NULL: none */
 	bytea	   *output;			/* NULL: none */
-}			AtxReply;
+	bool		running;		/* the rest is still to come */
+} AtxReply;
+
+struct AtxClaimRules;
 
 typedef struct AtxServiceType
 {
 	const char *name;
-	const ProtobufCMessageDescriptor *input;	/* of its operations */
+	const ProtobufCMessageDescriptor *input;	/* of its operations; NULL: it
+												 * has none in bytes */
 
-				AtxAccess(*access) (const ProtobufCMessage *input);
-	void		(*apply) (AtxCall * call, const ProtobufCMessage *input, AtxReply * reply);
-}			AtxServiceType;
+	AtxAccess	(*access) (const ProtobufCMessage *input);
+	void		(*apply) (AtxCall *call, const ProtobufCMessage *input, AtxReply *reply);
+
+	int64		initial_value;	/* of a new service */
+	const struct AtxClaimRules *claims; /* NULL: nobody claims it */
+} AtxServiceType;
 
 extern const AtxServiceType atx_counter_type;
 extern const AtxServiceType atx_map_type;
+extern const AtxServiceType atx_lock_type;
+extern const AtxServiceType atx_semaphore_type;
+extern const AtxServiceType atx_election_type;
 
 extern const AtxServiceType *atx_service_type_find(const char *name);
 extern const AtxServiceType *atx_service_type_get(const char *name);
 extern AtxAnswer atx_service_type_unknown(const char *name);
 
-extern int64 atx_call_index(AtxCall * call);
-extern void atx_reply_refused(AtxReply * reply, AtxStatus status, char *message);
-extern void atx_reply_message(AtxReply * reply, const ProtobufCMessage *output);
+extern int64 atx_call_index(AtxCall *call);
+extern void atx_reply_refused(AtxReply *reply, AtxStatus status, char *message);
+extern void atx_reply_message(AtxReply *reply, const ProtobufCMessage *output);
 
 #endif							/* ATX_SERVICE_TYPE_H */

@@ -12,8 +12,19 @@
 
 #include "catalog/pg_type.h"
 
+#include "base/rows.h"
 #include "base/spi.h"
 #include "tables/attachment.h"
+
+/* Columns by their position in the table. */
+enum
+{
+	ATTACHMENT_SESSION_ID = 1,
+	ATTACHMENT_SERVICE_ID,
+	ATTACHMENT_DELETED
+};
+
+static AtxTable attachment_table = {"attachment", "attachment_pkey"};
 
 static AtxStatement insert = {
 	"INSERT INTO atomix.attachment (session_id, service_id) VALUES ($1, $2)"
@@ -24,6 +35,12 @@ static AtxStatement insert = {
 static AtxStatement count = {
 	"SELECT pg_catalog.count(*) FROM atomix.attachment WHERE session_id = $1",
 	1, {INT8OID}
+};
+
+static AtxStatement open_of = {
+	"SELECT service_id FROM atomix.attachment"
+	" WHERE session_id = $1 AND service_id = ANY ($2) AND NOT deleted",
+	2, {INT8OID, INT8ARRAYOID}
 };
 
 static AtxStatement delete = {
@@ -42,6 +59,25 @@ static AtxStatement mark_deleted = {
 	" WHERE service_id = $1 AND NOT deleted RETURNING session_id",
 	1, {INT8OID}
 };
+
+/*
+ * Has the session the service open, or had it until that was deleted?
+ */
+AtxAttachmentState
+atx_attachment_find_in(Snapshot snapshot, int64 session_id, int64 service_id)
+{
+	int64		key[] = {session_id, service_id};
+	AtxAttachmentState state = ATX_NOT_ATTACHED;
+	AtxCursor	cursor;
+	bool		isnull;
+
+	atx_cursor_open(&cursor, &attachment_table, false);
+	if (atx_cursor_find(&cursor, snapshot, key, 2))
+		state = DatumGetBool(atx_cursor_datum(&cursor, ATTACHMENT_DELETED, &isnull)) ?
+			ATX_WAS_ATTACHED : ATX_ATTACHED;
+	atx_cursor_close(&cursor);
+	return state;
+}
 
 /*
  * Attach a session to a service; false if it was.
@@ -64,6 +100,24 @@ atx_attachment_count(int64 session_id)
 
 	(void) atx_execute(&count, values, NULL);
 	return atx_result_int64(0, 1);
+}
+
+/*
+ * Which of some services the session has open: they are put in place of the
+ * given ones, each once; returns how many.
+ */
+int
+atx_attachment_open_of(int64 session_id, int64 *service_ids, int count)
+{
+	Datum		values[] = {
+		Int64GetDatum(session_id),
+		atx_int64_array(service_ids, count)
+	};
+	int			found = (int) atx_execute(&open_of, values, NULL);
+
+	for (int i = 0; i < found; i++)
+		service_ids[i] = atx_result_int64(i, 1);
+	return found;
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "base/extension.h"
@@ -87,10 +88,6 @@ static AtxStatement begin_epoch = {
 	"INSERT INTO atomix.clock_epoch (epoch, boot_id, time_namespace)"
 	" VALUES ($1, $2, $3)",
 	3, {INT4OID, TEXTOID, TEXTOID}
-};
-
-static AtxStatement newest_index = {
-	"SELECT last_value FROM atomix.index_seq"
 };
 
 static AtxStatement jump_index = {
@@ -440,8 +437,16 @@ atx_index_draw(const AtxAuthority *authority)
 int64
 atx_index_newest(void)
 {
-	(void) atx_execute(&newest_index, NULL, NULL);
-	return atx_result_int64(0, 1);
+	Datum		newest;
+
+	LOCAL_FCINFO(fcinfo, 1);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(atx_extension()->index_sequence);
+	fcinfo->args[0].isnull = false;
+	newest = pg_sequence_last_value(fcinfo);
+	/* Null: none was drawn. */
+	return fcinfo->isnull ? 0 : DatumGetInt64(newest);
 }
 
 /*

@@ -45,8 +45,9 @@ static AtxStatement waiters = {
 };
 
 /*
- * Who holds the lock of a session that should have ended long ago.  $1 to $4
- * as in ATX_LEASE_DEADLINE, $5 how long ago, $6 the lock's class.
+ * Who holds the lock of a session that should have ended long ago, and has
+ * been running for as long.  $1 to $4 as in ATX_LEASE_DEADLINE, $5 how long, $6
+ * the lock's class.
  */
 static AtxStatement expiry = {
 	"SELECT COALESCE(h.pid, 0), pg_catalog.max($2 - " ATX_LEASE_DEADLINE ")"
@@ -54,12 +55,15 @@ static AtxStatement expiry = {
 	" ON l.session_id = (h.classid::pg_catalog.int8 << 32) | h.objid::pg_catalog.int8"
 	" WHERE h.locktype = 'userlock' AND h.granted AND h.database = $7"
 	" AND h.objsubid = $6 AND " ATX_LEASE_DEADLINE " < $2 - $5"
+	" AND (h.pid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
+	" WHERE a.pid = h.pid AND a.xact_start < pg_catalog.clock_timestamp()"
+	" - pg_catalog.make_interval(secs => $5 / 1000000.0)))"
 	" GROUP BY 1",
 	7, {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT2OID, OIDOID}
 };
 
 static int
-read_blockers(int found, AtxBlocker * *blockers)
+read_blockers(int found, AtxBlocker **blockers)
 {
 	*blockers = palloc(sizeof(AtxBlocker) * Max(found, 1));
 	for (int i = 0; i < found; i++)
@@ -75,7 +79,7 @@ read_blockers(int found, AtxBlocker * *blockers)
  * ticks; returns how many.
  */
 int
-atx_blocking_waiters(int64 longer_than, AtxBlocker * *blockers)
+atx_blocking_waiters(int64 longer_than, AtxBlocker **blockers)
 {
 	Datum		values[] = {
 		Float8GetDatum((double) longer_than / ATX_TICKS_PER_SEC),
@@ -91,7 +95,7 @@ atx_blocking_waiters(int64 longer_than, AtxBlocker * *blockers)
  * returns how many.
  */
 int
-atx_blocking_expiry(const AtxMoment *moment, int64 longer_than, AtxBlocker * *blockers)
+atx_blocking_expiry(const AtxMoment *moment, int64 longer_than, AtxBlocker **blockers)
 {
 	Datum		values[] = {
 		Int32GetDatum(moment->epoch),

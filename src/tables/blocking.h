@@ -20,10 +20,10 @@ typedef struct AtxBlocker
 {
 	int			pid;			/* or ATX_PREPARED_TRANSACTION */
 	int64		waited;			/* ticks */
-}			AtxBlocker;
+} AtxBlocker;
 
-extern int	atx_blocking_waiters(int64 longer_than, AtxBlocker * *blockers);
+extern int	atx_blocking_waiters(int64 longer_than, AtxBlocker **blockers);
 extern int	atx_blocking_expiry(const AtxMoment *moment, int64 longer_than,
-								AtxBlocker * *blockers);
+								AtxBlocker **blockers);
 
 #endif							/* ATX_BLOCKING_H */

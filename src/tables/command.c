@@ -12,7 +12,9 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/rows.h"
 #include "base/spi.h"
+#include "tables/attachment.h"
 #include "tables/command.h"
 #include "tables/lease.h"
 
@@ -34,29 +36,25 @@ static const char *const operation_names[] = {
 #define COMMAND_COLUMNS \
 	"c.sequence_num, c.service_id, c.index, c.at, c.status, c.state," \
 	" c.operation, c.fingerprint, c.message, c.output"
-#define N_COMMAND_COLUMNS	10
 
-/*
- * One statement, so that number and floor are of one snapshot: a late
- * duplicate finds either the row or the floor above it, whenever the
- * acknowledgement that moves it from one to the other commits.
- */
-static AtxStatement admit = {
-	"SELECT " COMMAND_COLUMNS ", l.ack_floor, a.deleted,"
-	" s.service_id, s.partition_id, s.value, s.revision, s.type"
-	" FROM atomix.lease l"
-	" LEFT JOIN atomix.command c ON c.session_id = $1 AND c.sequence_num = $2"
-	" LEFT JOIN atomix.attachment a ON a.session_id = $1 AND a.service_id = $3"
-	" LEFT JOIN atomix.service s ON s.service_id = a.service_id AND NOT a.deleted"
-	" WHERE l.session_id = $1 AND " ATX_LEASE_USABLE_BY("$4"),
-	4, {INT8OID, INT8OID, INT8OID, OIDOID}
+/* Columns by their position in the table. */
+enum
+{
+	COMMAND_SESSION_ID = 1,
+	COMMAND_SEQUENCE_NUM,
+	COMMAND_SERVICE_ID,
+	COMMAND_INDEX,
+	COMMAND_AT,
+	COMMAND_STATUS,
+	COMMAND_STATE,
+	COMMAND_OPERATION,
+	COMMAND_FINGERPRINT,
+	COMMAND_MESSAGE,
+	COMMAND_OUTPUT,
+	COMMAND_TABLE_COLUMNS = COMMAND_OUTPUT
 };
 
-static AtxStatement find = {
-	"SELECT " COMMAND_COLUMNS " FROM atomix.command c"
-	" WHERE c.session_id = $1 AND c.sequence_num = $2",
-	2, {INT8OID, INT8OID}
-};
+static AtxTable command_table = {"command", "command_pkey"};
 
 static AtxStatement range = {
 	"SELECT " COMMAND_COLUMNS " FROM atomix.command c"
@@ -78,12 +76,11 @@ static AtxStatement acknowledged_after = {
 	3, {INT8OID, INT8OID, INT8OID}
 };
 
-static AtxStatement insert = {
-	"INSERT INTO atomix.command (session_id, sequence_num, service_id, index, at,"
-	" status, state, operation, fingerprint, message, output)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-	11, {INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INT2OID, TEXTOID,
-	TEXTOID, BYTEAOID, TEXTOID, BYTEAOID}
+static AtxStatement complete = {
+	"UPDATE atomix.command SET state = $3, status = $4, message = $5, output = $6,"
+	" index = $7, at = $8"
+	" WHERE session_id = $1 AND sequence_num = $2 AND state = 'running'",
+	8, {INT8OID, INT8OID, TEXTOID, INT2OID, TEXTOID, BYTEAOID, INT8OID, TIMESTAMPTZOID}
 };
 
 static AtxStatement insert_many = {
@@ -141,19 +138,31 @@ lookup_name(const char *const *names, int count, char *name)
 					"atomix.command", name)));
 }
 
-static void
-read_fingerprint(uint64 row, int column, AtxFingerprint * fingerprint)
+static AtxFingerprint
+fingerprint_of(const bytea *bytes)
 {
-	bytea	   *bytes = atx_result_bytes(row, column);
+	AtxFingerprint fingerprint = {{0}};
 
-	memset(fingerprint, 0, sizeof(*fingerprint));
-	if (VARSIZE_ANY_EXHDR(bytes) == sizeof(fingerprint->bytes))
-		memcpy(fingerprint->bytes, VARDATA_ANY(bytes), sizeof(fingerprint->bytes));
+	if (VARSIZE_ANY_EXHDR(bytes) == sizeof(fingerprint.bytes))
+		memcpy(fingerprint.bytes, VARDATA_ANY(bytes), sizeof(fingerprint.bytes));
+	return fingerprint;
 }
 
-/* Read COMMAND_COLUMNS, which are the first ones of a result. */
+static AtxCommandState
+state_of(char *name)
+{
+	return (AtxCommandState) lookup_name(state_names, lengthof(state_names), name);
+}
+
+static AtxOperation
+operation_of(char *name)
+{
+	return (AtxOperation) lookup_name(operation_names, lengthof(operation_names), name);
+}
+
+/* Read COMMAND_COLUMNS. */
 static void
-read_command(uint64 row, int64 session_id, AtxCommand * command)
+read_command(uint64 row, int64 session_id, AtxCommand *command)
 {
 	command->session_id = session_id;
 	command->sequence_num = atx_result_int64(row, 1);
@@ -161,68 +170,95 @@ read_command(uint64 row, int64 session_id, AtxCommand * command)
 	command->index = atx_result_int64(row, 3);
 	command->at = DatumGetTimestampTz(atx_result_datum(row, 4));
 	command->status = (AtxStatus) DatumGetInt16(atx_result_datum(row, 5));
-	command->state = (AtxCommandState)
-		lookup_name(state_names, lengthof(state_names), atx_result_text(row, 6));
-	command->operation = (AtxOperation)
-		lookup_name(operation_names, lengthof(operation_names), atx_result_text(row, 7));
-	read_fingerprint(row, 8, &command->fingerprint);
+	command->state = state_of(atx_result_text(row, 6));
+	command->operation = operation_of(atx_result_text(row, 7));
+	command->fingerprint = fingerprint_of(atx_result_bytes(row, 8));
 	command->message = atx_result_text(row, 9);
 	command->output = atx_result_bytes(row, 10);
 }
 
+/* The same from a row that is found by its key. */
 static void
-read_service(AtxAdmission * admission)
+read_row(AtxCursor *cursor, AtxCommand *command)
 {
-	const int	at = N_COMMAND_COLUMNS + 3;
+	bool		isnull;
+	Datum		value;
 
-	admission->attached = !atx_result_isnull(0, at);
-	admission->deleted = !admission->attached && !atx_result_isnull(0, at - 1);
-	if (!admission->attached)
-		return;
-	admission->service.service_id = atx_result_int64(0, at);
-	admission->service.partition_id = atx_result_int32(0, at + 1);
-	admission->service.value = atx_result_int64(0, at + 2);
-	admission->service.revision = atx_result_int64(0, at + 3);
-	admission->service.type = atx_result_text(0, at + 4);
+	command->session_id = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SESSION_ID, &isnull));
+	command->sequence_num = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SEQUENCE_NUM, &isnull));
+	command->service_id = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SERVICE_ID, &isnull));
+	command->index = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_INDEX, &isnull));
+	command->at = DatumGetTimestampTz(atx_cursor_datum(cursor, COMMAND_AT, &isnull));
+	command->status = (AtxStatus) DatumGetInt16(atx_cursor_datum(cursor, COMMAND_STATUS, &isnull));
+	command->state = state_of(TextDatumGetCString(atx_cursor_datum(cursor, COMMAND_STATE, &isnull)));
+	command->operation = operation_of(TextDatumGetCString(atx_cursor_datum(cursor, COMMAND_OPERATION, &isnull)));
+	command->fingerprint = fingerprint_of(DatumGetByteaPP(atx_cursor_datum(cursor, COMMAND_FINGERPRINT, &isnull)));
+	value = atx_cursor_datum(cursor, COMMAND_MESSAGE, &isnull);
+	command->message = isnull ? NULL : TextDatumGetCString(value);
+	value = atx_cursor_datum(cursor, COMMAND_OUTPUT, &isnull);
+	command->output = isnull ? NULL : DatumGetByteaPCopy(value);
+}
+
+static bool
+find_in(Snapshot snapshot, int64 session_id, int64 sequence_num, AtxCommand *command)
+{
+	int64		key[] = {session_id, sequence_num};
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &command_table, false);
+	found = atx_cursor_find(&cursor, snapshot, key, 2);
+	if (found)
+		read_row(&cursor, command);
+	atx_cursor_close(&cursor);
+	return found;
+}
+
+static void
+find_service(Snapshot snapshot, int64 session_id, int64 service_id, AtxAdmission *admission)
+{
+	AtxAttachmentState state = atx_attachment_find_in(snapshot, session_id, service_id);
+
+	admission->deleted = state == ATX_WAS_ATTACHED;
+	admission->attached = state == ATX_ATTACHED &&
+		atx_service_load_in(snapshot, service_id, &admission->service);
 }
 
 /*
  * Read what a command depends on, under the locks of session, number and
  * service; false if the session does not live, or not for that role.
+ *
+ * All in one snapshot: a late duplicate finds either the row of its number or
+ * the floor above it, whenever the acknowledgement that moves it from one to
+ * the other commits.
  */
 bool
 atx_command_admit(int64 session_id, int64 sequence_num, int64 service_id,
-				  Oid role, AtxAdmission * admission)
+				  Oid role, AtxAdmission *admission)
 {
-	Datum		values[] = {
-		Int64GetDatum(session_id),
-		Int64GetDatum(sequence_num),
-		Int64GetDatum(service_id),
-		ObjectIdGetDatum(role)
-	};
+	Snapshot	snapshot = atx_snapshot_take();
+	bool		usable = atx_lease_floor_in(snapshot, session_id, role, &admission->ack_floor);
 
-	if (atx_execute(&admit, values, NULL) == 0)
-		return false;
-	admission->ack_floor = atx_result_int64(0, N_COMMAND_COLUMNS + 1);
-	admission->known = !atx_result_isnull(0, 1);
-	if (admission->known)
-		read_command(0, session_id, &admission->command);
-	read_service(admission);
-	return true;
+	admission->known = usable && sequence_num != 0 &&
+		find_in(snapshot, session_id, sequence_num, &admission->command);
+	admission->attached = admission->deleted = false;
+	if (usable && service_id != 0)
+		find_service(snapshot, session_id, service_id, admission);
+	atx_snapshot_release(snapshot);
+	return usable;
 }
 
 /*
  * What is remembered of a number; false if nothing.
  */
 bool
-atx_command_find(int64 session_id, int64 sequence_num, AtxCommand * command)
+atx_command_find(int64 session_id, int64 sequence_num, AtxCommand *command)
 {
-	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(sequence_num)};
+	Snapshot	snapshot = atx_snapshot_take();
+	bool		found = find_in(snapshot, session_id, sequence_num, command);
 
-	if (atx_execute(&find, values, NULL) == 0)
-		return false;
-	read_command(0, session_id, command);
-	return true;
+	atx_snapshot_release(snapshot);
+	return found;
 }
 
 /*
@@ -230,7 +266,7 @@ atx_command_find(int64 session_id, int64 sequence_num, AtxCommand * command)
  * how many.
  */
 int
-atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand * *commands)
+atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand **commands)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -246,15 +282,14 @@ atx_command_range(int64 session_id, int64 first, int64 last, AtxCommand * *comma
 }
 
 static int
-read_numbers(int found, AtxKnownNumber * *numbers)
+read_numbers(int found, AtxKnownNumber **numbers)
 {
 	*numbers = palloc(sizeof(AtxKnownNumber) * Max(found, 1));
 	for (int i = 0; i < found; i++)
 	{
 		(*numbers)[i].sequence_num = atx_result_int64(i, 1);
 		(*numbers)[i].service_id = atx_result_int64(i, 2);
-		(*numbers)[i].state = (AtxCommandState)
-			lookup_name(state_names, lengthof(state_names), atx_result_text(i, 3));
+		(*numbers)[i].state = state_of(atx_result_text(i, 3));
 	}
 	return found;
 }
@@ -263,7 +298,7 @@ read_numbers(int found, AtxKnownNumber * *numbers)
  * The numbers up to last that are known, in order; returns how many.
  */
 int
-atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber * *numbers)
+atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber **numbers)
 {
 	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(last)};
 
@@ -276,7 +311,7 @@ atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber * *numbers)
  */
 int
 atx_command_acknowledged(int64 session_id, int64 after, int limit,
-						 AtxKnownNumber * *numbers)
+						 AtxKnownNumber **numbers)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -288,7 +323,7 @@ atx_command_acknowledged(int64 session_id, int64 after, int limit,
 }
 
 static Datum
-fingerprint_datum(const AtxCommand * command)
+fingerprint_datum(const AtxCommand *command)
 {
 	Size		len = command->state == ATX_COMMAND_ACKNOWLEDGED ? 0 : ATX_FINGERPRINT_LEN;
 	bytea	   *bytes = palloc(VARHDRSZ + len);
@@ -302,29 +337,29 @@ fingerprint_datum(const AtxCommand * command)
  * Remember a command with its outcome.
  */
 void
-atx_command_insert(const AtxCommand * command)
+atx_command_insert(const AtxCommand *command)
 {
-	Datum		values[11];
-	char		nulls[] = "           ";
+	Datum		values[COMMAND_TABLE_COLUMNS] = {0};
+	bool		nulls[COMMAND_TABLE_COLUMNS] = {false};
+	AtxCursor	cursor;
 
-	values[0] = Int64GetDatum(command->session_id);
-	values[1] = Int64GetDatum(command->sequence_num);
-	values[2] = Int64GetDatum(command->service_id);
-	values[3] = Int64GetDatum(command->index);
-	values[4] = TimestampTzGetDatum(command->at);
-	values[5] = Int16GetDatum((int16) command->status);
-	values[6] = CStringGetTextDatum(state_names[command->state]);
-	values[7] = CStringGetTextDatum(operation_names[command->operation]);
-	values[8] = fingerprint_datum(command);
+	values[COMMAND_SESSION_ID - 1] = Int64GetDatum(command->session_id);
+	values[COMMAND_SEQUENCE_NUM - 1] = Int64GetDatum(command->sequence_num);
+	values[COMMAND_SERVICE_ID - 1] = Int64GetDatum(command->service_id);
+	values[COMMAND_INDEX - 1] = Int64GetDatum(command->index);
+	values[COMMAND_AT - 1] = TimestampTzGetDatum(command->at);
+	values[COMMAND_STATUS - 1] = Int16GetDatum((int16) command->status);
+	values[COMMAND_STATE - 1] = CStringGetTextDatum(state_names[command->state]);
+	values[COMMAND_OPERATION - 1] = CStringGetTextDatum(operation_names[command->operation]);
+	values[COMMAND_FINGERPRINT - 1] = fingerprint_datum(command);
+	nulls[COMMAND_MESSAGE - 1] = command->message == NULL;
 	if (command->message != NULL)
-		values[9] = CStringGetTextDatum(command->message);
-	else
-		nulls[9] = 'n';
-	if (command->output != NULL)
-		values[10] = PointerGetDatum(command->output);
-	else
-		nulls[10] = 'n';
-	(void) atx_execute(&insert, values, nulls);
+		values[COMMAND_MESSAGE - 1] = CStringGetTextDatum(command->message);
+	nulls[COMMAND_OUTPUT - 1] = command->output == NULL;
+	values[COMMAND_OUTPUT - 1] = PointerGetDatum(command->output);
+	atx_cursor_open(&cursor, &command_table, true);
+	atx_cursor_insert(&cursor, values, nulls);
+	atx_cursor_close(&cursor);
 }
 
 /* An array parameter of a varlena type, with nulls. */
@@ -341,7 +376,7 @@ varlena_array(Datum *elements, bool *nulls, int count, Oid type)
  * The same for several of one session, service, operation and moment.
  */
 void
-atx_command_insert_many(const AtxCommand * commands, int count)
+atx_command_insert_many(const AtxCommand *commands, int count)
 {
 	int64	   *numbers = palloc(sizeof(int64) * count);
 	int64	   *indexes = palloc(sizeof(int64) * count);
@@ -378,6 +413,34 @@ atx_command_insert_many(const AtxCommand * commands, int count)
 	values[9] = varlena_array(texts[1], nulls[1], count, TEXTOID);
 	values[10] = varlena_array(texts[2], nulls[2], count, BYTEAOID);
 	(void) atx_execute(&insert_many, values, NULL);
+}
+
+/*
+ * Answer a command that is running, if it still is.
+ */
+void
+atx_command_complete(int64 session_id, int64 sequence_num, AtxStatus status,
+					 const char *message, const bytea *output, int64 index)
+{
+	AtxCommandState state = status == ATX_STATUS_CANCELED ?
+	ATX_COMMAND_CANCELED : ATX_COMMAND_COMPLETE;
+	Datum		values[] = {
+		Int64GetDatum(session_id),
+		Int64GetDatum(sequence_num),
+		CStringGetTextDatum(state_names[state]),
+		Int16GetDatum((int16) status),
+		message ? CStringGetTextDatum(message) : (Datum) 0,
+		PointerGetDatum(output),
+		Int64GetDatum(index),
+		TimestampTzGetDatum(atx_wall_now())
+	};
+	char		nulls[] = "        ";
+
+	if (message == NULL)
+		nulls[4] = 'n';
+	if (output == NULL)
+		nulls[5] = 'n';
+	(void) atx_execute(&complete, values, nulls);
 }
 
 /*

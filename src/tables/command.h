@@ -23,7 +23,7 @@ typedef enum AtxCommandState
 	ATX_COMMAND_COMPLETE,
 	ATX_COMMAND_CANCELED,		/* by its session, while it was running */
 	ATX_COMMAND_ACKNOWLEDGED	/* only the number is kept */
-}			AtxCommandState;
+} AtxCommandState;
 
 /* What was asked for. */
 typedef enum AtxOperation
@@ -33,7 +33,7 @@ typedef enum AtxOperation
 	ATX_OPERATION_CLOSE,
 	ATX_OPERATION_ONCE,
 	ATX_OPERATION_CALL			/* a typed function */
-}			AtxOperation;
+} AtxOperation;
 
 typedef struct AtxCommand
 {
@@ -48,7 +48,7 @@ typedef struct AtxCommand
 	AtxFingerprint fingerprint;
 	char	   *message;		/* NULL: none */
 	bytea	   *output;			/* NULL: none */
-}			AtxCommand;
+} AtxCommand;
 
 /* A number that is known, without what came of it. */
 typedef struct AtxKnownNumber
@@ -56,7 +56,7 @@ typedef struct AtxKnownNumber
 	int64		sequence_num;
 	int64		service_id;
 	AtxCommandState state;
-}			AtxKnownNumber;
+} AtxKnownNumber;
 
 /* All that a command depends on, read in one snapshot. */
 typedef struct AtxAdmission
@@ -67,18 +67,20 @@ typedef struct AtxAdmission
 	bool		attached;		/* the session has the service open ... */
 	bool		deleted;		/* ... or had, until it was deleted */
 	AtxService	service;		/* valid if attached */
-}			AtxAdmission;
+} AtxAdmission;
 
 extern bool atx_command_admit(int64 session_id, int64 sequence_num,
-							  int64 service_id, Oid role, AtxAdmission * admission);
-extern bool atx_command_find(int64 session_id, int64 sequence_num, AtxCommand * command);
+							  int64 service_id, Oid role, AtxAdmission *admission);
+extern bool atx_command_find(int64 session_id, int64 sequence_num, AtxCommand *command);
 extern int	atx_command_range(int64 session_id, int64 first, int64 last,
-							  AtxCommand * *commands);
-extern int	atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber * *numbers);
+							  AtxCommand **commands);
+extern int	atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber **numbers);
 extern int	atx_command_acknowledged(int64 session_id, int64 after, int limit,
-									 AtxKnownNumber * *numbers);
-extern void atx_command_insert(const AtxCommand * command);
-extern void atx_command_insert_many(const AtxCommand * commands, int count);
+									 AtxKnownNumber **numbers);
+extern void atx_command_insert(const AtxCommand *command);
+extern void atx_command_insert_many(const AtxCommand *commands, int count);
+extern void atx_command_complete(int64 session_id, int64 sequence_num, AtxStatus status,
+								 const char *message, const bytea *output, int64 index);
 extern int64 atx_command_count(int64 session_id, int64 after, int64 last, int64 limit);
 extern int64 atx_command_remembered(int64 session_id, int64 limit);
 extern void atx_command_forget(int64 session_id, const int64 *numbers, int count);

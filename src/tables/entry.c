@@ -126,7 +126,7 @@ expiry_column(uint64 row, int column)
  */
 bool
 atx_entry_find(int64 service_id, const char *key, const AtxMoment *moment,
-			   AtxEntry * entry)
+			   AtxEntry *entry)
 {
 	Datum		values[] = {
 		Int64GetDatum(service_id),
@@ -146,7 +146,7 @@ atx_entry_find(int64 service_id, const char *key, const AtxMoment *moment,
 }
 
 static bool
-write_entry(AtxStatement *statement, int64 service_id, const AtxEntry * entry,
+write_entry(AtxStatement *statement, int64 service_id, const AtxEntry *entry,
 			const AtxMoment *moment, int64 seen_index)
 {
 	Datum		values[] = {
@@ -170,7 +170,7 @@ write_entry(AtxStatement *statement, int64 service_id, const AtxEntry * entry,
  * Insert an entry; false if its key is taken.
  */
 bool
-atx_entry_insert(int64 service_id, const AtxEntry * entry, const AtxMoment *moment)
+atx_entry_insert(int64 service_id, const AtxEntry *entry, const AtxMoment *moment)
 {
 	return write_entry(&insert, service_id, entry, moment, 0);
 }
@@ -180,7 +180,7 @@ atx_entry_insert(int64 service_id, const AtxEntry * entry, const AtxMoment *mome
  * one by now, or none.
  */
 bool
-atx_entry_replace(int64 service_id, const AtxEntry * entry,
+atx_entry_replace(int64 service_id, const AtxEntry *entry,
 				  const AtxMoment *moment, int64 seen_index)
 {
 	return write_entry(&replace, service_id, entry, moment, seen_index);
@@ -239,7 +239,7 @@ atx_entry_clear(int64 service_id, const AtxMoment *moment)
  */
 int
 atx_entry_page(int64 service_id, const char *after, int limit,
-			   const AtxMoment *moment, AtxEntry * *entries)
+			   const AtxMoment *moment, AtxEntry **entries)
 {
 	Datum		values[5];
 	int			found;

@@ -26,19 +26,19 @@ typedef struct AtxEntry
 	int64		index;			/* of its last change */
 	AtxTick		expires_at;		/* on the clock of now, or ATX_NO_EXPIRY */
 	bool		expired;		/* counts as gone, but its row is there */
-}			AtxEntry;
+} AtxEntry;
 
 extern bool atx_entry_find(int64 service_id, const char *key,
-						   const AtxMoment *moment, AtxEntry * entry);
-extern bool atx_entry_insert(int64 service_id, const AtxEntry * entry,
+						   const AtxMoment *moment, AtxEntry *entry);
+extern bool atx_entry_insert(int64 service_id, const AtxEntry *entry,
 							 const AtxMoment *moment);
-extern bool atx_entry_replace(int64 service_id, const AtxEntry * entry,
+extern bool atx_entry_replace(int64 service_id, const AtxEntry *entry,
 							  const AtxMoment *moment, int64 seen_index);
 extern bool atx_entry_delete(int64 service_id, const char *key, int64 seen_index);
 extern int64 atx_entry_count(int64 service_id, const AtxMoment *moment);
 extern int64 atx_entry_clear(int64 service_id, const AtxMoment *moment);
 extern int	atx_entry_page(int64 service_id, const char *after, int limit,
-						   const AtxMoment *moment, AtxEntry * *entries);
+						   const AtxMoment *moment, AtxEntry **entries);
 extern void atx_entry_require_unchanged(int64 service_id, const char *key);
 
 extern int	atx_entry_expire(const AtxMoment *moment, int limit);

@@ -14,11 +14,29 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "base/rows.h"
 #include "base/settings.h"
 #include "base/spi.h"
 #include "tables/lease.h"
+
+/* Columns by their position in the table. */
+enum
+{
+	LEASE_SESSION_ID = 1,
+	LEASE_TIMEOUT,
+	LEASE_RENEWED_AT,
+	LEASE_SERVED,
+	LEASE_CHECK_AT,
+	LEASE_ACK_FLOOR,
+	LEASE_EPOCH,
+	LEASE_CHECK_EPOCH,
+	LEASE_OWNER
+};
+
+static AtxTable lease_table = {"lease", "lease_pkey"};
 
 static AtxStatement renew = {
 	"UPDATE atomix.lease l SET epoch = $2, renewed_at = $3, served = $4"
@@ -54,6 +72,31 @@ static AtxStatement lock_floor = {
 static AtxStatement set_floor = {
 	"UPDATE atomix.lease SET ack_floor = $2 WHERE session_id = $1",
 	2, {INT8OID, INT8OID}
+};
+
+/* $1 to $4 as in ATX_LEASE_DEADLINE. */
+static AtxStatement read_many = {
+	"SELECT l.session_id, l.owner, l.timeout,"
+	" CASE WHEN l.epoch = $1 AND l.renewed_at >= $3 THEN l.renewed_at ELSE 0 END,"
+	" l.xmin, GREATEST(0, LEAST(" ATX_LEASE_TIMEOUT ", " ATX_LEASE_DEADLINE " - $2))"
+	" FROM atomix.lease l WHERE l.session_id = ANY ($5)"
+	" AND " ATX_LEASE_USABLE_BY("$6"),
+	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, OIDOID}
+};
+
+static AtxStatement renew_many = {
+	"UPDATE atomix.lease l SET epoch = $2, renewed_at = $3, served = $4"
+	" WHERE l.session_id = ANY (ARRAY(SELECT k.session_id FROM atomix.lease k"
+	" WHERE k.session_id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED))"
+	" RETURNING l.session_id",
+	4, {INT8ARRAYOID, INT4OID, INT8OID, INT8OID}
+};
+
+/* The condition is evaluated on the newest version of each row. */
+static AtxStatement lock_due = {
+	"SELECT l.session_id FROM atomix.lease l WHERE l.session_id = ANY ($5)"
+	" AND " ATX_LEASE_DEADLINE " < $2 FOR UPDATE SKIP LOCKED",
+	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
 };
 
 /*
@@ -167,7 +210,7 @@ atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
  */
 bool
 atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
-				 AtxRenewal * renewal)
+				 AtxRenewal *renewal)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -185,6 +228,159 @@ atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
 	renewal->timeout = atx_result_int64(0, 2);
 	renewal->renewed_at = renewal->anchored_at = atx_result_int64(0, 3);
 	return true;
+}
+
+static bool
+is_own_change(Datum xmin)
+{
+	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+}
+
+/*
+ * Read those of the leases that exist and that the role may use; returns how
+ * many.
+ */
+int
+atx_lease_read_many(const AtxMoment *moment, Oid role, const int64 *ids,
+					int count, AtxLeaseCopy *leases)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(moment->grace_served),
+		atx_int64_array(ids, count),
+		ObjectIdGetDatum(role)
+	};
+	int			found = (int) atx_execute(&read_many, values, NULL);
+
+	for (int i = 0; i < found; i++)
+	{
+		AtxLeaseCopy *lease = &leases[i];
+		AtxRenewal *renewal = &lease->renewal;
+
+		lease->session_id = atx_result_int64(i, 1);
+		renewal->owner = atx_result_oid(i, 2);
+		renewal->timeout = atx_result_int64(i, 3);
+		renewal->renewed_at = renewal->anchored_at = atx_result_int64(i, 4);
+		lease->committed = !is_own_change(atx_result_datum(i, 5));
+		lease->recent = atx_coalesce_renewals && renewal->renewed_at != 0 &&
+			renewal->renewed_at >= moment->now - renewal->timeout / 8;
+		lease->time_left = atx_result_int64(i, 6);
+	}
+	return found;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Put the ids that a statement has returned first, ascending. */
+static int
+take_ids(int64 *ids, uint64 found)
+{
+	for (uint64 i = 0; i < found; i++)
+		ids[i] = atx_result_int64(i, 1);
+	qsort(ids, found, sizeof(int64), compare_ids);
+	return (int) found;
+}
+
+/*
+ * Is the id among those that a function below has put first?
+ */
+bool
+atx_lease_is_among(const int64 *ids, int count, int64 id)
+{
+	return bsearch(&id, ids, count, sizeof(int64), compare_ids) != NULL;
+}
+
+/*
+ * Renew leases at the moment but those whose rows are locked: it waits for
+ * nobody.  Returns how many, which then stand first.
+ */
+int
+atx_lease_renew_many(const AtxMoment *moment, int64 *ids, int count)
+{
+	Datum		values[] = {
+		atx_int64_array(ids, count),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->served)
+	};
+
+	return take_ids(ids, atx_execute(&renew_many, values, NULL));
+}
+
+/*
+ * Lock the rows of those that are past their deadline; those that are locked
+ * are left out, as somebody is renewing them.  Returns how many, which then
+ * stand first: until the transaction ends nobody can renew them.
+ */
+int
+atx_lease_lock_due(const AtxMoment *moment, int64 *ids, int count)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(moment->grace_served),
+		atx_int64_array(ids, count)
+	};
+
+	return take_ids(ids, atx_execute(&lock_due, values, NULL));
+}
+
+/*
+ * The number up to which all commands of a session are acknowledged; false if
+ * there is no lease that the role may use.
+ */
+bool
+atx_lease_floor_in(Snapshot snapshot, int64 session_id, Oid role, int64 *floor)
+{
+	AtxCursor	cursor;
+	bool		found;
+	bool		isnull;
+
+	atx_cursor_open(&cursor, &lease_table, false);
+	found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
+	if (found)
+	{
+		Oid			owner = DatumGetObjectId(atx_cursor_datum(&cursor, LEASE_OWNER, &isnull));
+
+		*floor = DatumGetInt64(atx_cursor_datum(&cursor, LEASE_ACK_FLOOR, &isnull));
+		found = role == ATX_ANY_ROLE || has_privs_of_role(role, owner);
+	}
+	atx_cursor_close(&cursor);
+	return found;
+}
+
+/*
+ * Is the deadline of a session over, by its row?
+ */
+bool
+atx_lease_is_due(int64 session_id, const AtxMoment *moment)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		due = false;
+	bool		isnull;
+
+	atx_cursor_open(&cursor, &lease_table, false);
+	if (atx_cursor_find(&cursor, snapshot, &session_id, 1))
+		due = moment->now >
+			atx_lease_deadline(moment,
+							   DatumGetInt32(atx_cursor_datum(&cursor, LEASE_EPOCH, &isnull)),
+							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_RENEWED_AT, &isnull)),
+							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_SERVED, &isnull)),
+							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_TIMEOUT, &isnull)));
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return due;
 }
 
 /*
@@ -219,7 +415,7 @@ atx_lease_set_floor(int64 session_id, int64 floor)
  * which then stand first in the array.  It skips rows that are locked.
  */
 int
-atx_lease_anchor(const AtxMoment *moment, AtxAnchor * anchors, int count)
+atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count)
 {
 	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
 	int64	   *ticks = palloc(sizeof(int64) * Max(count, 1));

@@ -11,6 +11,8 @@
 #ifndef ATX_LEASE_H
 #define ATX_LEASE_H
 
+#include "utils/snapshot.h"
+
 #include "base/renewals.h"
 #include "tables/authority.h"
 
@@ -21,6 +23,16 @@ typedef struct AtxLeasePosition
 	AtxTick		check_at;
 	int64		session_id;
 } AtxLeasePosition;
+
+/* A lease as a batch of renewals reads it. */
+typedef struct AtxLeaseCopy
+{
+	int64		session_id;
+	AtxRenewal	renewal;		/* times of 0: from before grace */
+	bool		committed;
+	bool		recent;			/* need not be written to be renewed */
+	int64		time_left;		/* that it has in any case, up to its timeout */
+} AtxLeaseCopy;
 
 /*
  * The timeout of a lease called l, in SQL.  It is bounded, beyond all that
@@ -54,10 +66,17 @@ extern AtxTick atx_lease_deadline(const AtxMoment *moment, int32 epoch,
 extern bool atx_lease_renew(int64 session_id, Oid role, const AtxMoment *moment,
 							int64 *timeout, bool *written);
 extern bool atx_lease_mirror(int64 session_id, Oid role, const AtxMoment *moment,
-							 AtxRenewal * renewal);
+							 AtxRenewal *renewal);
+extern bool atx_lease_floor_in(Snapshot snapshot, int64 session_id, Oid role, int64 *floor);
+extern bool atx_lease_is_due(int64 session_id, const AtxMoment *moment);
 extern bool atx_lease_lock_floor(int64 session_id, Oid role, int64 *floor);
 extern void atx_lease_set_floor(int64 session_id, int64 floor);
-extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor * anchors, int count);
+extern int	atx_lease_read_many(const AtxMoment *moment, Oid role,
+								const int64 *ids, int count, AtxLeaseCopy *leases);
+extern bool atx_lease_is_among(const int64 *ids, int count, int64 id);
+extern int	atx_lease_renew_many(const AtxMoment *moment, int64 *ids, int count);
+extern int	atx_lease_lock_due(const AtxMoment *moment, int64 *ids, int count);
+extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count);
 extern int	atx_lease_due(const AtxMoment *moment, AtxLeasePosition *from,
 						  int limit, int64 *due, int64 *early);
 extern int	atx_lease_postpone(const AtxMoment *moment, const int64 *ids, int count);

@@ -10,11 +10,28 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
+#include "base/rows.h"
 #include "base/spi.h"
 #include "tables/service.h"
 
+/* Columns by their position in the table. */
+enum
+{
+	SERVICE_ID = 1,
+	SERVICE_VALUE,
+	SERVICE_REVISION,
+	SERVICE_DELAY,
+	SERVICE_PARTITION_ID,
+	SERVICE_TYPE,
+	SERVICE_NAMESPACE,
+	SERVICE_NAME,
+	SERVICE_COLUMNS = SERVICE_NAME
+};
+
+static AtxTable service_table = {"service", "service_pkey"};
+
 #define COLUMNS \
-	"s.service_id, s.partition_id, s.value, s.revision, s.type"
+	"s.service_id, s.partition_id, s.value, s.revision, s.type, s.delay"
 
 static AtxStatement find = {
 	"SELECT " COLUMNS " FROM atomix.service s"
@@ -22,21 +39,11 @@ static AtxStatement find = {
 	3, {INT4OID, TEXTOID, TEXTOID}
 };
 
-static AtxStatement load = {
-	"SELECT " COLUMNS " FROM atomix.service s WHERE s.service_id = $1",
-	1, {INT8OID}
-};
-
 static AtxStatement insert = {
-	"INSERT INTO atomix.service (service_id, partition_id, type, namespace, name)"
-	" VALUES ($1, $2, $3, $4, $5)"
+	"INSERT INTO atomix.service (service_id, partition_id, type, namespace, name,"
+	" value) VALUES ($1, $2, $3, $4, $5, $6)"
 	" ON CONFLICT (name, namespace, partition_id) DO NOTHING",
-	5, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID}
-};
-
-static AtxStatement save = {
-	"UPDATE atomix.service SET value = $2, revision = $3 WHERE service_id = $1",
-	3, {INT8OID, INT8OID, INT8OID}
+	6, {INT8OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
 };
 
 static AtxStatement delete = {
@@ -52,7 +59,7 @@ static AtxStatement versions = {
 };
 
 static bool
-read_one(uint64 found, AtxService * service)
+read_one(uint64 found, AtxService *service)
 {
 	if (found == 0)
 		return false;
@@ -61,6 +68,7 @@ read_one(uint64 found, AtxService * service)
 	service->value = atx_result_int64(0, 3);
 	service->revision = atx_result_int64(0, 4);
 	service->type = atx_result_text(0, 5);
+	service->delay = atx_result_int64(0, 6);
 	return true;
 }
 
@@ -70,7 +78,7 @@ read_one(uint64 found, AtxService * service)
  */
 bool
 atx_service_find(int32 partition_id, const char *namespace, const char *name,
-				 AtxService * service)
+				 AtxService *service)
 {
 	Datum		values[] = {
 		Int32GetDatum(partition_id),
@@ -81,15 +89,79 @@ atx_service_find(int32 partition_id, const char *namespace, const char *name,
 	return read_one(atx_execute(&find, values, NULL), service);
 }
 
+static void
+read_row(AtxCursor *cursor, AtxService *service)
+{
+	bool		isnull;
+
+	service->service_id = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_ID, &isnull));
+	service->delay = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_DELAY, &isnull));
+	service->partition_id = DatumGetInt32(atx_cursor_datum(cursor, SERVICE_PARTITION_ID, &isnull));
+	service->value = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_VALUE, &isnull));
+	service->revision = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_REVISION, &isnull));
+	service->type = TextDatumGetCString(atx_cursor_datum(cursor, SERVICE_TYPE, &isnull));
+}
+
+/*
+ * The service with that id in a snapshot; false if there is none (any more).
+ */
+bool
+atx_service_load_in(Snapshot snapshot, int64 service_id, AtxService *service)
+{
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &service_table, false);
+	found = atx_cursor_find(&cursor, snapshot, &service_id, 1);
+	if (found)
+		read_row(&cursor, service);
+	atx_cursor_close(&cursor);
+	return found;
+}
+
 /*
  * The service with that id, as it is now; false if there is none (any more).
  */
 bool
-atx_service_load(int64 service_id, AtxService * service)
+atx_service_load(int64 service_id, AtxService *service)
 {
-	Datum		values[] = {Int64GetDatum(service_id)};
+	Snapshot	snapshot = atx_snapshot_take();
+	bool		found = atx_service_load_in(snapshot, service_id, service);
 
-	return read_one(atx_execute(&load, values, NULL), service);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
+static bool
+column_is(AtxCursor *cursor, int column, const char *value)
+{
+	bool		isnull;
+	text	   *found = DatumGetTextPP(atx_cursor_datum(cursor, column, &isnull));
+
+	return VARSIZE_ANY_EXHDR(found) == strlen(value) &&
+		memcmp(VARDATA_ANY(found), value, VARSIZE_ANY_EXHDR(found)) == 0;
+}
+
+/*
+ * The same, if it has that name.
+ */
+bool
+atx_service_load_named(int64 service_id, const char *namespace, const char *name,
+					   AtxService *service)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &service_table, false);
+	found = atx_cursor_find(&cursor, snapshot, &service_id, 1) &&
+		column_is(&cursor, SERVICE_NAME, name) &&
+		column_is(&cursor, SERVICE_NAMESPACE, namespace);
+	if (found)
+		read_row(&cursor, service);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
 }
 
 /*
@@ -97,7 +169,7 @@ atx_service_load(int64 service_id, AtxService * service)
  * was taken, perhaps by a transaction it had to wait for.
  */
 bool
-atx_service_insert(const AtxService * service, const char *namespace,
+atx_service_insert(const AtxService *service, const char *namespace,
 				   const char *name)
 {
 	Datum		values[] = {
@@ -105,7 +177,8 @@ atx_service_insert(const AtxService * service, const char *namespace,
 		Int32GetDatum(service->partition_id),
 		CStringGetTextDatum(service->type),
 		CStringGetTextDatum(namespace),
-		CStringGetTextDatum(name)
+		CStringGetTextDatum(name),
+		Int64GetDatum(service->value)
 	};
 
 	return atx_execute(&insert, values, NULL) > 0;
@@ -115,15 +188,24 @@ atx_service_insert(const AtxService * service, const char *namespace,
  * Write the state back; the caller holds the service's lock exclusive.
  */
 void
-atx_service_save(const AtxService * service)
+atx_service_save(const AtxService *service)
 {
-	Datum		values[] = {
-		Int64GetDatum(service->service_id),
-		Int64GetDatum(service->value),
-		Int64GetDatum(service->revision)
-	};
+	Snapshot	snapshot = atx_snapshot_take();
+	Datum		values[SERVICE_COLUMNS] = {0};
+	bool		nulls[SERVICE_COLUMNS] = {false};
+	bool		replaced[SERVICE_COLUMNS] = {false};
+	AtxCursor	cursor;
 
-	(void) atx_execute(&save, values, NULL);
+	values[SERVICE_VALUE - 1] = Int64GetDatum(service->value);
+	values[SERVICE_REVISION - 1] = Int64GetDatum(service->revision);
+	values[SERVICE_DELAY - 1] = Int64GetDatum(service->delay);
+	replaced[SERVICE_VALUE - 1] = replaced[SERVICE_REVISION - 1] =
+		replaced[SERVICE_DELAY - 1] = true;
+	atx_cursor_open(&cursor, &service_table, true);
+	if (atx_cursor_find(&cursor, snapshot, &service->service_id, 1))
+		atx_cursor_replace(&cursor, values, nulls, replaced);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
 }
 
 /*

@@ -47,8 +47,14 @@ static AtxStatement close_session = {
 	" ended_at = $4, ended_epoch = $5, ended_tick = $6,"
 	" ack_floor = gone.ack_floor, version = NULL"
 	" FROM gone WHERE s.session_id = $1"
-	" RETURNING EXISTS (SELECT FROM atomix.attachment a WHERE a.session_id = $1)",
+	" RETURNING EXISTS (SELECT FROM atomix.attachment a WHERE a.session_id = $1),"
+	" EXISTS (SELECT FROM atomix.claim c WHERE c.session_id = $1)",
 	7, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, OIDOID}
+};
+
+static AtxStatement leave_closing = {
+	"UPDATE atomix.session SET state = 'closing' WHERE session_id = $1",
+	1, {INT8OID}
 };
 
 static AtxStatement lock_opening = {
@@ -74,6 +80,13 @@ static AtxStatement find_session = {
 	1, {INT8OID}
 };
 
+static AtxStatement find_candidate = {
+	"SELECT COALESCE(s.name, s.application_name || '@' ||"
+	" COALESCE(pg_catalog.host(s.client_addr), 'local'))"
+	" FROM atomix.session s WHERE s.session_id = $1",
+	1, {INT8OID}
+};
+
 static AtxStatement find_floor = {
 	"SELECT COALESCE(l.ack_floor, s.ack_floor) FROM atomix.session s"
 	" LEFT JOIN atomix.lease l ON l.session_id = $1 WHERE s.session_id = $1",
@@ -84,8 +97,9 @@ static AtxStatement find_floor = {
  * Rows to be changed are named by an array: a plan that was saved while the
  * tables were small must not come to join them the wrong way round.
  *
- * $1 to $4 as in ATX_LEASE_DEADLINE, $5 the candidates.  The condition is
- * evaluated on the newest version of each row.
+ * $1 to $4 as in ATX_LEASE_DEADLINE, $5 the candidates, whose rows are locked
+ * so that it need not wait.  The condition is evaluated on the newest version
+ * of each row.
  */
 static AtxStatement expire_leases = {
 	"DELETE FROM atomix.lease l WHERE l.session_id = ANY ($5)"
@@ -104,11 +118,16 @@ static AtxStatement expire_sessions = {
 	5, {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, INT4OID, INT8OID}
 };
 
+static AtxStatement any_closing = {
+	"SELECT FROM atomix.session WHERE state = 'closing' LIMIT 1"
+};
+
 static AtxStatement finish_sessions = {
 	"UPDATE atomix.session s SET version = NULL,"
 	" state = CASE s.cause WHEN 'expired' THEN 'expired' ELSE 'closed' END"
 	" WHERE s.session_id = ANY (ARRAY(SELECT k.session_id FROM atomix.session k"
-	" WHERE k.state = 'closing' LIMIT $1 FOR UPDATE SKIP LOCKED))"
+	" WHERE k.state = 'closing' AND NOT EXISTS (SELECT FROM atomix.claim c"
+	" WHERE c.session_id = k.session_id) LIMIT $1 FOR UPDATE SKIP LOCKED))"
 	" RETURNING s.session_id",
 	1, {INT8OID}
 };
@@ -237,11 +256,12 @@ atx_session_insert(int64 session_id, const AtxSessionSpec *spec, Oid owner,
 
 /*
  * End a live session at once; false if it has no lease (any more) that the
- * role may use.  The caller holds the session's lock exclusive.
+ * role may use.  Its claims, if it has any, are for the caller to end.  The
+ * caller holds the session's lock exclusive.
  */
 bool
 atx_session_close(int64 session_id, const char *cause, const char *reason,
-				  const AtxMoment *moment, Oid role)
+				  const AtxMoment *moment, Oid role, bool *has_claims)
 {
 	Datum		values[] = {
 		Int64GetDatum(session_id),
@@ -255,9 +275,21 @@ atx_session_close(int64 session_id, const char *cause, const char *reason,
 
 	if (atx_execute(&close_session, values, NULL) == 0)
 		return false;
+	*has_claims = DatumGetBool(atx_result_datum(0, 2));
 	if (DatumGetBool(atx_result_datum(0, 1)))
 		atx_attachment_delete_all(&session_id, 1);
 	return true;
+}
+
+/*
+ * Leave it to the worker to finish the end of a session that was just closed.
+ */
+void
+atx_session_leave_closing(int64 session_id)
+{
+	Datum		values[] = {Int64GetDatum(session_id)};
+
+	(void) atx_execute(&leave_closing, values, NULL);
 }
 
 /*
@@ -290,6 +322,18 @@ atx_session_outcome(int64 session_id, Oid *owner)
 		return ATX_DONE;
 	return !atx_result_isnull(0, 3) && strcmp(atx_result_text(0, 3), "expired") == 0 ?
 		ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
+}
+
+/*
+ * Under which name a session stands in elections: its own, else that of the
+ * connection that opened it.
+ */
+char *
+atx_session_candidate(int64 session_id)
+{
+	Datum		values[] = {Int64GetDatum(session_id)};
+
+	return atx_execute(&find_candidate, values, NULL) == 0 ? pstrdup("") : atx_result_text(0, 1);
 }
 
 /*
@@ -360,7 +404,8 @@ atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 }
 
 /*
- * Give up to limit closing sessions their final state; returns how many.
+ * Give up to limit closing sessions that have no claims (any more) their final
+ * state; returns how many.
  */
 int
 atx_session_finish(int limit)
@@ -374,6 +419,15 @@ atx_session_finish(int limit)
 	if (count > 0)
 		atx_attachment_delete_all(ids, count);
 	return count;
+}
+
+/*
+ * Is there a session whose end is decided but not finished?
+ */
+bool
+atx_session_any_closing(void)
+{
+	return atx_execute(&any_closing, NULL, NULL) > 0;
 }
 
 /*

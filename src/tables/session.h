@@ -39,15 +39,18 @@ typedef struct AtxSessionChange
 extern void atx_session_insert(int64 session_id, const AtxSessionSpec *spec,
 							   Oid owner, const AtxMoment *moment);
 extern bool atx_session_close(int64 session_id, const char *cause, const char *reason,
-							  const AtxMoment *moment, Oid role);
+							  const AtxMoment *moment, Oid role, bool *has_claims);
+extern void atx_session_leave_closing(int64 session_id);
 extern void atx_session_service_opened(int64 session_id);
 extern AtxOutcome atx_session_outcome(int64 session_id, Oid *owner);
 
+extern char *atx_session_candidate(int64 session_id);
 extern bool atx_session_ack_floor(int64 session_id, int64 *floor);
 extern bool atx_session_is_closing(int64 session_id);
 extern int	atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 							   int64 *latest);
 extern int	atx_session_finish(int limit);
+extern bool atx_session_any_closing(void);
 extern int	atx_session_unnumbered(int limit, int64 *ids);
 extern int	atx_session_number(const int64 *ids, int count, AtxSessionChange **changes);
 extern int	atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes);

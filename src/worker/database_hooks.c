@@ -18,10 +18,13 @@
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 
+#include "atomix.h"
+#include "base/renewals.h"
 #include "base/shmem.h"
 #include "compat.h"
 #include "worker/database_hooks.h"
@@ -36,6 +39,7 @@ static object_access_hook_type prev_object_access = NULL;
 static bool databases_held = false; /* by this transaction */
 static bool databases_changed = false;
 static bool extension_changed = false;
+static Oid	dropped_extension = InvalidOid; /* if it is ours */
 
 static const char *
 option_value(List *options, const char *name)
@@ -113,6 +117,20 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 }
 
 /*
+ * Remember ours if it is dropped.  Of several in one transaction the first is
+ * it, unless its drop was undone: only that one has others known.
+ */
+static void
+note_drop(Oid extension)
+{
+	const char *name = get_extension_name(extension);
+
+	if (name != NULL && strcmp(name, ATX_EXTENSION_NAME) == 0 &&
+		(!OidIsValid(dropped_extension) || get_extension_name(dropped_extension) != NULL))
+		dropped_extension = extension;
+}
+
+/*
  * Any extension's creation, update or removal has the worker look; its name cannot
  * be read yet when it is being created.
  */
@@ -125,6 +143,8 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 		(access == OAT_POST_CREATE || access == OAT_POST_ALTER ||
 		 access == OAT_DROP))
 		extension_changed = true;
+	if (classId == ExtensionRelationId && access == OAT_DROP)
+		note_drop(objectId);
 }
 
 /*
@@ -146,6 +166,10 @@ announce_extension(void)
 static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
+	/* The drop may have been rolled back to a savepoint. */
+	if (event == XACT_EVENT_PRE_COMMIT && OidIsValid(dropped_extension) &&
+		get_extension_name(dropped_extension) != NULL)
+		dropped_extension = InvalidOid;
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
 		event != XACT_EVENT_PREPARE)
 		return;
@@ -156,6 +180,10 @@ at_end_of_transaction(XactEvent event, void *arg)
 		announce_extension();
 	if (event != XACT_EVENT_ABORT && databases_changed)
 		atx_launcher_wake();
+	/* Where a worker serves it would do so, too; elsewhere nobody would. */
+	if (event == XACT_EVENT_COMMIT && OidIsValid(dropped_extension))
+		atx_renewals_forget_extension(dropped_extension);
+	dropped_extension = InvalidOid;
 	databases_held = extension_changed = databases_changed = false;
 }
 

@@ -93,12 +93,14 @@ enter(void)
 									 sizeof(*handles) * atx_shared->nslots);
 }
 
-/* The databases a worker could serve, in the current memory context. */
-static List *
-list_databases(void)
+/*
+ * All databases, and those that a worker could serve, in the current memory
+ * context.
+ */
+static void
+list_databases(List **all, List **served)
 {
 	MemoryContext context = CurrentMemoryContext;
-	List	   *databases = NIL;
 	Relation	rel;
 	TableScanDesc scan;
 	HeapTuple	tuple;
@@ -111,12 +113,11 @@ list_databases(void)
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
-		MemoryContext old;
+		MemoryContext old = MemoryContextSwitchTo(context);
 
-		if (database->datistemplate || !database->datallowconn)
-			continue;
-		old = MemoryContextSwitchTo(context);
-		databases = lappend_oid(databases, database->oid);
+		*all = lappend_oid(*all, database->oid);
+		if (!database->datistemplate && database->datallowconn)
+			*served = lappend_oid(*served, database->oid);
 		MemoryContextSwitchTo(old);
 	}
 	table_endscan(scan);
@@ -124,7 +125,34 @@ list_databases(void)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
+}
+
+/* The databases whose sessions have places in shared memory. */
+static List *
+list_renewing_databases(void)
+{
+	List	   *databases = NIL;
+	Oid			database = InvalidOid;
+
+	while (OidIsValid(database = atx_renewals_next_database(database)))
+		databases = lappend_oid(databases, database);
 	return databases;
+}
+
+/*
+ * Give back the places of databases that are dropped.  They were listed
+ * before the existing ones were, so none of them is new.
+ */
+static void
+forget_dropped_databases(const List *renewing, const List *existing)
+{
+	ListCell   *lc;
+
+	foreach(lc, renewing)
+	{
+		if (!list_member_oid(existing, lfirst_oid(lc)))
+			atx_renewals_forget_others(lfirst_oid(lc), InvalidOid);
+	}
 }
 
 static bool
@@ -158,11 +186,15 @@ warn_full(void)
 static void
 scan_databases(void)
 {
-	List	   *databases = list_databases();
+	List	   *renewing = list_renewing_databases();
+	List	   *existing = NIL;
+	List	   *databases = NIL;
 	List	   *seen = NIL;
 	MemoryContext old;
 	ListCell   *lc;
 
+	list_databases(&existing, &databases);
+	forget_dropped_databases(renewing, existing);
 	scan_again = false;
 	if (pg_atomic_exchange_u32(&atx_shared->unserved, 0) != 0)
 	{
@@ -192,11 +224,10 @@ scan_databases(void)
 		Oid			database = atx_shared->slots[i].database;
 
 		if (OidIsValid(database) && !list_member_oid(databases, database))
-		{
 			atx_slot_free_if_gone(&atx_shared->slots[i], database);
-			(void) atx_renewals_forget(database, InvalidOid);
-		}
 	}
+	list_free(renewing);
+	list_free(existing);
 	list_free(databases);
 }
 

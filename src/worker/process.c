@@ -41,7 +41,7 @@ AtxSlot    *atx_worker_slot = NULL;
 
 static const char *const our_tables[] = {
 	"authority", "clock_epoch", "partition", "partition_term", "session", "lease",
-	"service", "attachment", "command", "entry"
+	"service", "attachment", "command", "entry", "claim"
 };
 
 /*
@@ -137,7 +137,7 @@ static AtxRunResult
 run(AtxStep step, void *state, const char *activity, bool relaxed)
 {
 	MemoryContext context = CurrentMemoryContext;
-	volatile	AtxRunResult result = ATX_RUN_FAILED;
+	volatile AtxRunResult result = ATX_RUN_FAILED;
 
 	pgstat_report_activity(STATE_RUNNING, activity);
 	PG_TRY();

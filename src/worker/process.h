@@ -18,7 +18,7 @@ typedef enum AtxRunResult
 	ATX_RUN_FAILED,				/* reported, undone */
 	ATX_RUN_ABSENT,				/* the extension is not in this database */
 	ATX_RUN_BUSY				/* somebody is changing our tables */
-}			AtxRunResult;
+} AtxRunResult;
 
 typedef void (*AtxStep) (void *state);
 

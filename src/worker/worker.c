@@ -35,6 +35,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/spi.h"
+#include "commands/claiming.h"
 #include "commands/holding.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
@@ -71,6 +72,8 @@ typedef struct Look
 	AtxTick		next_check;		/* 0: no session lives */
 	AtxTick		next_sweep;
 	AtxTick		next_expiry;	/* of an entry; 0: none has a time to live */
+	AtxTick		next_claim;		/* 0: no claim waits for a time */
+	bool		closing;		/* sessions are to be finished */
 } Look;
 
 /* One pass over what is due. */
@@ -90,14 +93,24 @@ typedef struct Sweep
 	const AtxAuthority *authority;
 	int64		after;
 	bool		more;
-}			Sweep;
+} Sweep;
 
 /* Entries being removed. */
 typedef struct Removal
 {
 	const AtxAuthority *authority;
 	int			count;			/* by the latest step */
-}			Removal;
+} Removal;
+
+/* Services whose claims are to be brought up to date. */
+typedef struct Settling
+{
+	const AtxAuthority *authority;
+	bool		idle;			/* also where nothing is granted */
+	int64		service_ids[ATX_SETTLE_BATCH];
+	int			count;
+	int64		one;			/* the service at hand */
+} Settling;
 
 /* Renewals of memory on their way to the rows. */
 typedef struct Anchoring
@@ -106,7 +119,7 @@ typedef struct Anchoring
 	AtxAnchor	anchors[ANCHOR_BATCH];
 	int			found;
 	int			done;
-}			Anchoring;
+} Anchoring;
 
 static bool wanted = true;		/* shall another worker follow this one? */
 static AtxTick last_beat = 0;
@@ -116,6 +129,7 @@ static const AtxAuthority *beating_for = NULL;	/* while sessions live */
 static Oid	renewals_kept_for = InvalidOid;
 static AtxTick expire_retry_at = 0; /* not tried before, after an error in it */
 static AtxTick entries_retry_at = 0;
+static AtxTick claims_retry_at = 0;
 static AtxTick last_holding = 0;
 static AtxTick last_told = 0;
 static AtxTick last_anchored = 0;
@@ -201,6 +215,9 @@ look_at_sessions(Look *look)
 	look->next_sweep = atx_next_sweep();
 	if (!atx_entry_next_expiry(&moment, &look->next_expiry))
 		look->next_expiry = 0;
+	if (!atx_claim_next_due(&moment, &look->next_claim))
+		look->next_claim = 0;
+	look->closing = atx_session_any_closing();
 
 	if (!atx_lease_next_check(&moment, &look->next_check))
 	{
@@ -256,7 +273,7 @@ look_step(void *state)
 
 	/* What a dropped predecessor of the extension left. */
 	if (renewals_kept_for != extension->oid)
-		(void) atx_renewals_forget(MyDatabaseId, extension->oid);
+		atx_renewals_forget_others(MyDatabaseId, extension->oid);
 	renewals_kept_for = extension->oid;
 
 	strlcpy(atx_worker_slot->sql_version, extension->version, sizeof(atx_worker_slot->sql_version));
@@ -490,6 +507,56 @@ expire_entries(const AtxAuthority *authority)
 }
 
 static void
+list_step(void *state)
+{
+	Settling   *settling = (Settling *) state;
+
+	settling->count = atx_services_to_settle(settling->authority, settling->idle,
+											 settling->service_ids);
+}
+
+static void
+settle_step(void *state)
+{
+	Settling   *settling = (Settling *) state;
+
+	(void) atx_settle_if_free(settling->authority, settling->one);
+}
+
+/*
+ * Release the claims of sessions that have ended, and end those that waited
+ * long enough, one service after the other.
+ */
+static void
+settle_services(const AtxAuthority *authority)
+{
+	Settling	settling = {
+		.authority = authority,
+		.idle = pg_atomic_exchange_u32(&atx_worker_slot->hold_ended, 0) != 0
+	};
+
+	between_steps();
+	if (atx_run(list_step, &settling, "looking for claims") != ATX_RUN_DONE)
+		settling.count = 0;
+	for (int i = 0; i < settling.count; i++)
+	{
+		between_steps();
+		settling.one = settling.service_ids[i];
+		(void) atx_run(settle_step, &settling, "settling claims");
+	}
+	claims_retry_at = settling.count == ATX_SETTLE_BATCH ? 0 :
+		atx_now() + RETRY_BUSY_MS * ATX_TICKS_PER_MS;
+}
+
+static bool
+settling_is_due(const Look *look)
+{
+	return look->closing || finish_pending ||
+		(look->next_claim != 0 && look->next_claim <= atx_now()) ||
+		pg_atomic_read_u32(&atx_worker_slot->hold_ended) != 0;
+}
+
+static void
 holding_step(void *state)
 {
 	atx_holding_step((const AtxAuthority *) state);
@@ -566,6 +633,10 @@ time_until_next(const Look *look)
 	next = Min(next, Max(look->next_sweep, now + ATX_TICKS_PER_SEC));
 	if (look->next_expiry != 0)
 		next = Min(next, Max(look->next_expiry, entries_retry_at));
+	if (look->next_claim != 0)
+		next = Min(next, Max(look->next_claim, claims_retry_at));
+	if (look->closing || pg_atomic_read_u32(&atx_worker_slot->hold_ended) != 0)
+		next = Min(next, claims_retry_at);
 	next = Min(next, last_holding + atx_holding_interval());
 	if (finish_pending)
 		next = Min(next, now + AFTER_ERROR_MS * ATX_TICKS_PER_MS);
@@ -602,7 +673,9 @@ serve(const Look *look)
 		anchor_renewals(&look->authority);
 	if (pass.ended > 0)
 		finish_pending = tell_pending = true;
-	if (finish_pending)
+	if (settling_is_due(look) && claims_retry_at <= atx_now())
+		settle_services(&look->authority);
+	if (finish_pending || look->closing)
 		finish_pending = !run_all(finish_step, "finishing sessions");
 	if (look->next_expiry != 0 && look->next_expiry <= atx_now() &&
 		entries_retry_at <= atx_now())
@@ -633,7 +706,7 @@ cycle(void)
 			if (noticed || pg_atomic_exchange_u32(&atx_worker_slot->work, 0) != 0)
 				return 0;
 			wanted = false;
-			(void) atx_renewals_forget(MyDatabaseId, InvalidOid);
+			atx_renewals_forget_others(MyDatabaseId, InvalidOid);
 			ereport(LOG, (errmsg("atomix worker ends: the extension is not in this database")));
 			proc_exit(0);
 		case ATX_RUN_FAILED:

@@ -2,7 +2,8 @@
 # random messages in text form, and protoc as an independent codec.
 #
 # protoc is asked about many messages at once: a Batch has a repeated field
-# for each message type.
+# for each message type.  Where one message depends on the answer to another,
+# encode_message and decode_message do without it.
 
 package AtomixProto;
 
@@ -16,7 +17,8 @@ use IPC::Run ();
 use PostgreSQL::Test::Utils;
 
 our @EXPORT_OK = qw(message_names nesting random_message protoc run_protoc
-  varint delimited encode_batch decode_batch decoded_as write_proto);
+  varint delimited encode_batch decode_batch decoded_as write_proto
+  encode_message decode_message enum_name);
 
 my $proto_dir = "$FindBin::RealBin/../../proto";
 my $scratch;
@@ -27,16 +29,17 @@ my $scratch;
 
 my %messages = (
 	'google.protobuf.Any' => [
-		{ name => 'type_url', type => 'string' },
-		{ name => 'value', type => 'bytes' }
+		{ name => 'type_url', type => 'string', number => 1 },
+		{ name => 'value', type => 'bytes', number => 2 }
 	],
 	map {
 		$_ => [
-			{ name => 'seconds', type => 'int64' },
-			{ name => 'nanos', type => 'int32' }
+			{ name => 'seconds', type => 'int64', number => 1 },
+			{ name => 'nanos', type => 'int32', number => 2 }
 		]
 	} qw(google.protobuf.Duration google.protobuf.Timestamp));
 my %enums;
+my %enum_names;
 my @proto_files;
 
 sub read_proto
@@ -70,15 +73,17 @@ sub read_proto
 		}
 		elsif ($scope[-1][0] eq 'enum')
 		{
-			push @{ $enums{$here} }, $statement =~ /^(\w+)\s*=\s*\d+;$/
-			  or die "$file: $statement";
+			$statement =~ /^(\w+)\s*=\s*(\d+);$/ or die "$file: $statement";
+			push @{ $enums{$here} }, $1;
+			$enum_names{$here}{$2} = $1;
 		}
 		elsif ($statement =~
-			/^(repeated\s+)?(map<(\w+),\s*([\w.]+)>|[\w.]+)\s+(\w+)\s*=\s*\d+;$/)
+			/^(repeated\s+)?(map<(\w+),\s*([\w.]+)>|[\w.]+)\s+(\w+)\s*=\s*(\d+);$/)
 		{
 			push @{ $messages{$here} },
 			  {
 				name => $5,
+				number => $6,
 				scope => $here,
 				oneof => $oneof,
 				repeated => defined $1 || defined $3,
@@ -272,6 +277,8 @@ sub varint
 	my ($value) = @_;
 	my $bytes = '';
 
+	# A negative number is as long as numbers can be.
+	$value = unpack('Q', pack('q', $value)) if $value < 0;
 	while ($value > 127)
 	{
 		$bytes .= chr(($value & 127) | 128);
@@ -341,6 +348,155 @@ sub decoded_as
 {
 	my ($text, $name) = @_;
 	return join('', $text =~ /^f$number_of{$name} \{\n.*?^\}\n/msg);
+}
+
+#
+# Messages as hashes: fields by name, inner messages as hashes, repeated ones
+# as arrays, maps as hashes, enums as numbers.
+#
+
+# The type of a field's values as it is on the wire: a message's name, or
+# what "varint" or "bytes" stands for.
+sub wire_type
+{
+	my ($type, $scope) = @_;
+
+	return 'bytes' if $type =~ /^(string|bytes)$/;
+	return 'varint' if $integers{$type} || $type eq 'bool';
+
+	my $name = resolve($type, $scope // '') // die "unknown type $type";
+	return $messages{$name} ? $name : 'varint';
+}
+
+sub encode_field
+{
+	my ($number, $type, $scope, $value) = @_;
+	my $wire = wire_type($type, $scope);
+
+	return varint($number << 3) . varint($value) if $wire eq 'varint';
+	return delimited($number,
+		$wire eq 'bytes' ? $value : encode_message($wire, $value));
+}
+
+# A value that is not sent, because its absence means the same.
+sub is_default
+{
+	my ($field, $value) = @_;
+	my $wire = wire_type($field->{type}, $field->{scope});
+
+	return 0 if defined $field->{oneof};
+	return $value == 0 if $wire eq 'varint';
+	return $wire eq 'bytes' && $value eq '';
+}
+
+sub encode_message
+{
+	my ($name, $message) = @_;
+	my %fields = map { $_->{name} => $_ } @{ $messages{$name} // die $name };
+	my $bytes = '';
+
+	for my $field (keys %$message)
+	{
+		die "$name has no field $field" unless $fields{$field};
+	}
+	for my $field (sort { $a->{number} <=> $b->{number} } values %fields)
+	{
+		my ($number, $type, $scope) = @$field{qw(number type scope)};
+		my $value = $message->{ $field->{name} } // next;
+
+		if ($field->{map})
+		{
+			$bytes .= delimited($number,
+				encode_field(1, $field->{map}[0], $scope, $_)
+				  . encode_field(2, $field->{map}[1], $scope, $value->{$_}))
+			  for sort keys %$value;
+		}
+		elsif ($field->{repeated})
+		{
+			$bytes .= encode_field($number, $type, $scope, $_) for @$value;
+		}
+		elsif (!is_default($field, $value))
+		{
+			$bytes .= encode_field($number, $type, $scope, $value);
+		}
+	}
+	return $bytes;
+}
+
+sub decode_value
+{
+	my ($type, $scope, $value) = @_;
+	my $wire = wire_type($type, $scope);
+
+	return decode_message($wire, $value) if $wire =~ /\./;
+	return unpack('q', pack('Q', $value)) if $type =~ /^int/;
+	return $value;
+}
+
+# The two fields of a map's entry.
+sub decode_entry
+{
+	my ($field, $bytes) = @_;
+	my ($position, %entry) = (0);
+
+	while ($position < length $bytes)
+	{
+		my $tag = read_varint($bytes, \$position);
+		my $value = read_varint($bytes, \$position);
+
+		if (($tag & 7) == 2)
+		{
+			$position += $value;
+			$value = substr($bytes, $position - $value, $value);
+		}
+		$entry{ $tag >> 3 } =
+		  decode_value($field->{map}[ ($tag >> 3) - 1 ], $field->{scope}, $value);
+	}
+	return ($entry{1} // 0, $entry{2} // 0);
+}
+
+# The fields that are there; dies of those that should not be.
+sub decode_message
+{
+	my ($name, $bytes) = @_;
+	my %fields = map { $_->{number} => $_ } @{ $messages{$name} // die $name };
+	my ($position, %message) = (0);
+
+	while ($position < length $bytes)
+	{
+		my $tag = read_varint($bytes, \$position);
+		my $field = $fields{ $tag >> 3 } // die "$name has no field with tag $tag";
+		my $value = read_varint($bytes, \$position);
+		my $type = $field->{map} ? 'bytes' : $field->{type};
+		my $expected = wire_type($type, $field->{scope}) eq 'varint' ? 0 : 2;
+
+		die "$name.$field->{name} has wire type " . ($tag & 7)
+		  if ($tag & 7) != $expected;
+		if ($expected == 2)
+		{
+			$position += $value;
+			die "$name is cut short" if $position > length $bytes;
+			$value = substr($bytes, $position - $value, $value);
+		}
+		if ($field->{map})
+		{
+			my ($key, $inner) = decode_entry($field, $value);
+
+			$message{ $field->{name} }{$key} = $inner;
+			next;
+		}
+		$value = decode_value($field->{type}, $field->{scope}, $value);
+		push @{ $message{ $field->{name} } }, $value if $field->{repeated};
+		$message{ $field->{name} } = $value unless $field->{repeated};
+	}
+	return \%message;
+}
+
+# The name of an enum's value.
+sub enum_name
+{
+	my ($enum, $number) = @_;
+	return $enum_names{$enum}{$number} // $number;
 }
 
 # Write a .proto file for protoc to find under this name.

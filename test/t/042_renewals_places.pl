@@ -1,6 +1,6 @@
 # Places in shared memory: when they are all taken, sessions are renewed in
 # their rows; they are given back by sessions that end, and with the extension
-# or the database.  Who may use a session is decided anew at each renewal.
+# or the database, whether or not a worker serves it.  Who may use a session is decided anew at each renewal.
 
 use strict;
 use warnings;
@@ -8,8 +8,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use AtomixTest qw(advance_clock await_rest await_worker keep_alive_place
-  new_node open_session psql_sqlstate session_state);
+use AtomixTest qw(advance_clock await_rest await_waiting await_worker
+  keep_alive_place new_node open_session psql_sqlstate session_state start_query);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
@@ -100,7 +100,12 @@ is(scalar(in_memory('other', open_many('other', $sessions))), $places,
 	'another database takes all');
 @ids = open_many('postgres', $sessions);
 is(scalar(in_memory('postgres', @ids)), 0, 'so there is none for this one');
-$node->safe_psql('postgres', 'DROP DATABASE other WITH (FORCE)');
+$node->safe_psql('postgres', 'ALTER DATABASE other ALLOW_CONNECTIONS false');
+$node->safe_psql('postgres', 'CREATE DATABASE another');
+$node->safe_psql('another', 'CREATE EXTENSION atomix');
+await_worker($node, 'another');
+is(scalar(in_memory('postgres', @ids)), 0, 'not if that one refuses connections either');
+$node->safe_psql('postgres', "DROP DATABASE $_ WITH (FORCE)") for 'another', 'other';
 ok(await_in_memory('postgres', $places, @ids), 'the places of a dropped database are free again');
 
 #
@@ -140,6 +145,67 @@ $node->safe_psql('postgres', 'DROP ROLE renamed; CREATE ROLE renamed');
 is(renew_as('renamed', $id), 'MX001', 'a role made anew under the name of a dropped owner is another');
 is(renew_as('postgres', $id), 'memory', 'a superuser renews a session whose owner is dropped');
 is(session_state($node, $id), 'opened', 'which lives');
+
+#
+# Dropped where no worker serves.
+#
+
+# Commits wait for a standby only where they are told to.
+$node->append_conf('postgresql.conf', "atomix.worker_limit = 1
+	wal_level = replica
+	max_wal_senders = 2
+	synchronous_commit = local");
+$node->restart;
+await_worker($node, 'postgres');
+$node->safe_psql('postgres', 'CREATE DATABASE unserved');
+
+# Have the sessions of the other database take all places.
+sub take_all
+{
+	$node->safe_psql('postgres',
+		'SELECT count(atomix.close_session(session_id)) FROM atomix.sessions');
+	my @theirs = open_many('unserved', $sessions);
+	my @in_memory = in_memory('unserved', @theirs);
+
+	is(scalar(@in_memory), $places, 'a database without a worker takes all places');
+	@ids = open_many('postgres', $sessions);
+	is(scalar(in_memory('postgres', @ids)), 0, 'so there is none for this one');
+	return $in_memory[0];
+}
+
+my $begin = 'CREATE EXTENSION atomix; SELECT atomix.tick()';
+$node->safe_psql('unserved', $begin);
+take_all();
+$node->safe_psql('unserved', 'BEGIN; DROP EXTENSION atomix CASCADE; ROLLBACK;
+	BEGIN; SAVEPOINT s; DROP EXTENSION atomix CASCADE; ROLLBACK TO s; COMMIT');
+is(scalar(in_memory('postgres', @ids)), 0, 'a drop that is rolled back gives none back');
+$node->safe_psql('unserved', 'DROP EXTENSION atomix CASCADE');
+is(scalar(in_memory('postgres', @ids)), $places, 'one that is committed does so at once');
+
+# One place is in use: its renewal is waiting for a standby to commit.
+$node->safe_psql('unserved', $begin);
+$id = take_all();
+my $waiter = $node->background_psql('unserved');
+my $pid = $waiter->query_safe('SET synchronous_commit = on; SELECT pg_backend_pid()');
+$waiter->query_safe("BEGIN; SELECT atomix.keep_alive($id);
+	SELECT pg_logical_emit_message(true, '', '')");
+$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
+$node->reload;
+$node->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = 'nobody'");
+start_query($waiter, 'COMMIT');
+ok(await_waiting($node, $pid, 'IPC SyncRep'), 'a commit waits');
+$node->safe_psql('unserved', 'DROP EXTENSION atomix CASCADE');
+$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$node->reload;
+$waiter->query_safe('SELECT 1');
+$waiter->quit;
+$node->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = ''");
+is(scalar(in_memory('postgres', @ids)), $places, 'then its place is free as well');
+
+$node->safe_psql('unserved', $begin);
+take_all();
+$node->safe_psql('postgres', 'DROP DATABASE unserved');
+ok(await_in_memory('postgres', $places, @ids), 'as all are with the database');
 
 $node->stop;
 done_testing();

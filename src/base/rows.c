@@ -1,0 +1,253 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.c
+ *	  Single rows by their key, without the executor.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/relscan.h"
+#include "access/stratnum.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "base/extension.h"
+#include "base/rows.h"
+#include "base/spi.h"
+#include "compat.h"
+
+#define MAX_KEYS	2
+
+/*
+ * The snapshot in which statements of this scope read, to read several rows
+ * in one; what this transaction has done so far is seen.
+ */
+Snapshot
+atx_snapshot_take(void)
+{
+	CommandCounterIncrement();
+	return RegisterSnapshot(atx_scope_snapshot());
+}
+
+void
+atx_snapshot_release(Snapshot snapshot)
+{
+	UnregisterSnapshot(snapshot);
+}
+
+static void
+look_up(AtxTable *table)
+{
+	Oid			schema = atx_extension()->schema;
+
+	if (OidIsValid(table->heap_oid) && table->generation == atx_extension_generation())
+		return;
+	table->heap_oid = get_relname_relid(table->name, schema);
+	table->key_oid = get_relname_relid(table->key, schema);
+	table->generation = atx_extension_generation();
+}
+
+/* Open a relation that may just have been dropped with the extension. */
+static Relation
+open_or_refuse(const AtxTable *table, Oid oid, LOCKMODE mode)
+{
+	Relation	relation = OidIsValid(oid) ? try_relation_open(oid, mode) : NULL;
+
+	if (relation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"%s\" of extension \"atomix\" does not exist", table->name)));
+	return relation;
+}
+
+/*
+ * Open a table; its locks stay until the transaction ends, as a statement's.
+ */
+void
+atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write)
+{
+	LOCKMODE	mode = to_write ? RowExclusiveLock : AccessShareLock;
+
+	look_up(table);
+	cursor->heap = open_or_refuse(table, table->heap_oid, mode);
+	cursor->key = open_or_refuse(table, table->key_oid, mode);
+	cursor->slot = table_slot_create(cursor->heap, NULL);
+	cursor->scan = NULL;
+}
+
+static void
+end_scan(AtxCursor *cursor)
+{
+	if (cursor->scan != NULL)
+		index_endscan(cursor->scan);
+	cursor->scan = NULL;
+}
+
+/*
+ * Begin to go through the rows whose first nkeys key columns, of type bigint,
+ * have these values, in the order of the key.
+ */
+void
+atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys)
+{
+	ScanKeyData keys[MAX_KEYS];
+
+	end_scan(cursor);
+	for (int i = 0; i < nkeys; i++)
+		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key[i]));
+	cursor->scan = AtxIndexBeginScan(cursor->heap, cursor->key, snapshot, nkeys);
+	index_rescan(cursor->scan, keys, nkeys, NULL, 0);
+}
+
+/*
+ * Go to the next of them; false if there is none.
+ */
+bool
+atx_cursor_next(AtxCursor *cursor)
+{
+	if (!index_getnext_slot(cursor->scan, ForwardScanDirection, cursor->slot))
+	{
+		ExecClearTuple(cursor->slot);
+		return false;
+	}
+	slot_getallattrs(cursor->slot);
+	return true;
+}
+
+/*
+ * Go to the only row with that key; false if there is none.
+ */
+bool
+atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys)
+{
+	bool		found;
+
+	atx_cursor_begin(cursor, snapshot, key, nkeys);
+	found = atx_cursor_next(cursor);
+	end_scan(cursor);
+	return found;
+}
+
+/*
+ * The value of a column (from 1); if it is not passed by value it lives until
+ * the cursor moves.
+ */
+Datum
+atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull)
+{
+	*isnull = cursor->slot->tts_isnull[column - 1];
+	return cursor->slot->tts_values[column - 1];
+}
+
+/*
+ * Did the running transaction write the row?
+ */
+bool
+atx_cursor_written_here(AtxCursor *cursor)
+{
+	bool		isnull;
+	Datum		xmin = slot_getsysattr(cursor->slot, MinTransactionIdAttributeNumber, &isnull);
+
+	return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+}
+
+static void
+insert_into_index(Relation heap, Oid index_oid, TupleTableSlot *slot)
+{
+	Relation	index = index_open(index_oid, RowExclusiveLock);
+	IndexInfo  *info = BuildIndexInfo(index);
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
+
+	Assert(info->ii_Expressions == NIL);
+	FormIndexDatum(info, slot, NULL, values, nulls);
+	/* The only condition that our indexes have: their last column is given. */
+	if (info->ii_Predicate == NIL || !nulls[info->ii_NumIndexKeyAttrs - 1])
+		(void) index_insert(index, values, nulls, &slot->tts_tid, heap,
+							info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+							false, info);
+	index_close(index, NoLock);
+}
+
+/* Enter a tuple that was just written into the indexes of its table. */
+static void
+insert_into_indexes(AtxCursor *cursor, HeapTuple tuple)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(cursor->heap),
+													&TTSOpsHeapTuple);
+	List	   *indexes = RelationGetIndexList(cursor->heap);
+	ListCell   *cell;
+
+	ExecStoreHeapTuple(tuple, slot, false);
+	slot->tts_tid = tuple->t_self;
+	foreach(cell, indexes)
+		insert_into_index(cursor->heap, lfirst_oid(cell), slot);
+	list_free(indexes);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/*
+ * Replace columns of the row the cursor is at.  The caller holds a lock that
+ * keeps all others from changing it.
+ */
+void
+atx_cursor_replace(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced)
+{
+	HeapTuple	before = ExecCopySlotHeapTuple(cursor->slot);
+	HeapTuple	after = heap_modify_tuple(before, RelationGetDescr(cursor->heap),
+										  values, nulls, replaced);
+
+	AtxHeapUpdate(cursor->heap, &cursor->slot->tts_tid, after);
+	if (!HeapTupleIsHeapOnly(after))
+		insert_into_indexes(cursor, after);
+	heap_freetuple(before);
+	heap_freetuple(after);
+	CommandCounterIncrement();
+}
+
+/*
+ * Insert a row.
+ */
+void
+atx_cursor_insert(AtxCursor *cursor, Datum *values, bool *nulls)
+{
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(cursor->heap), values, nulls);
+
+	simple_heap_insert(cursor->heap, tuple);
+	insert_into_indexes(cursor, tuple);
+	heap_freetuple(tuple);
+	CommandCounterIncrement();
+}
+
+/*
+ * Delete the row the cursor is at, under a lock as above.
+ */
+void
+atx_cursor_delete(AtxCursor *cursor)
+{
+	simple_heap_delete(cursor->heap, &cursor->slot->tts_tid);
+	CommandCounterIncrement();
+}
+
+/*
+ * Close the table.
+ */
+void
+atx_cursor_close(AtxCursor *cursor)
+{
+	end_scan(cursor);
+	ExecDropSingleTupleTableSlot(cursor->slot);
+	relation_close(cursor->key, NoLock);
+	relation_close(cursor->heap, NoLock);
+}

@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.h
+ *	  Single rows by their key, without the executor.
+ *
+ * For the few tables that every command touches: planning and starting a
+ * statement costs several times what the row does.  Triggers and rules on
+ * such a table are not run.  All functions need an open scope (base/spi.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_ROWS_H
+#define ATX_ROWS_H
+
+#include "executor/tuptable.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+/* A table of the extension and the unique index to find rows by. */
+typedef struct AtxTable
+{
+	const char *name;
+	const char *key;
+
+	/* Looked up at first use. */
+	Oid			heap_oid;
+	Oid			key_oid;
+	uint64		generation;
+} AtxTable;
+
+/* A table that is open, perhaps at a row. */
+typedef struct AtxCursor
+{
+	Relation	heap;
+	Relation	key;
+	TupleTableSlot *slot;
+	struct IndexScanDescData *scan; /* NULL: none has begun */
+} AtxCursor;
+
+extern Snapshot atx_snapshot_take(void);
+extern void atx_snapshot_release(Snapshot snapshot);
+
+extern void atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write);
+extern bool atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
+extern void atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
+extern bool atx_cursor_next(AtxCursor *cursor);
+extern Datum atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull);
+extern bool atx_cursor_written_here(AtxCursor *cursor);
+extern void atx_cursor_replace(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced);
+extern void atx_cursor_insert(AtxCursor *cursor, Datum *values, bool *nulls);
+extern void atx_cursor_delete(AtxCursor *cursor);
+extern void atx_cursor_close(AtxCursor *cursor);
+
+#endif							/* ATX_ROWS_H */

@@ -1,0 +1,489 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.c
+ *	  Table claim: claims of sessions on services.
+ *
+ * The key's second column orders the claims of a service: granted ones come
+ * first, by minus their tokens, then those that wait, in their order.  So the
+ * holder and the next in the queue are found at once, however many wait.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/rows.h"
+#include "base/spi.h"
+#include "tables/claim.h"
+
+/* Columns by their position in the table. */
+enum
+{
+	CLAIM_SERVICE_ID = 1,
+	CLAIM_POSITION,
+	CLAIM_CLAIM_ID,
+	CLAIM_SESSION_ID,
+	CLAIM_SEQUENCE_NUM,
+	CLAIM_WAIT_UNTIL,
+	CLAIM_WAIT_FOR,
+	CLAIM_SINCE,
+	CLAIM_WEIGHT,
+	CLAIM_PRIORITY,
+	CLAIM_WAIT_EPOCH,
+	CLAIM_CANDIDATE,
+	CLAIM_COLUMNS = CLAIM_CANDIDATE
+};
+
+static AtxTable by_service = {"claim", "claim_pkey"};
+static AtxTable by_session = {"claim", "claim_session"};
+
+#define SELECT_CLAIMS \
+	"SELECT c.service_id, c.position, c.claim_id, c.session_id, c.sequence_num," \
+	" c.wait_until, c.wait_for, c.since, c.weight, c.candidate, c.priority FROM atomix.claim c"
+
+static AtxStatement first_waiting = {
+	SELECT_CLAIMS " WHERE c.service_id = $1 AND c.position > 0"
+	" ORDER BY c.position LIMIT 1",
+	1, {INT8OID}
+};
+
+static AtxStatement all_granted = {
+	SELECT_CLAIMS " WHERE c.service_id = $1 AND c.position < 0 ORDER BY c.position DESC",
+	1, {INT8OID}
+};
+
+static AtxStatement all = {
+	SELECT_CLAIMS " WHERE c.service_id = $1 ORDER BY c.position",
+	1, {INT8OID}
+};
+
+static AtxStatement versions = {
+	"SELECT pg_catalog.count(*),"
+	" COALESCE(pg_catalog.sum(c.xmin::pg_catalog.text::pg_catalog.int8), 0)::pg_catalog.int8"
+	" FROM atomix.claim c WHERE c.service_id = $1",
+	1, {INT8OID}
+};
+
+static AtxStatement delete_all = {
+	"WITH gone AS (DELETE FROM atomix.claim c WHERE c.service_id = $1 RETURNING c.*)"
+	" SELECT c.service_id, c.position, c.claim_id, c.session_id, c.sequence_num,"
+	" c.wait_until, c.wait_for, c.since, c.weight, c.candidate, c.priority FROM gone c",
+	1, {INT8OID}
+};
+
+static AtxStatement count_of_session = {
+	"SELECT pg_catalog.count(*) FROM (SELECT FROM atomix.claim c"
+	" WHERE c.session_id = $1 LIMIT $2) k",
+	2, {INT8OID, INT8OID}
+};
+
+static AtxStatement count_of_service = {
+	"SELECT pg_catalog.count(*) FROM (SELECT FROM atomix.claim c"
+	" WHERE c.service_id = $1 LIMIT $2) k",
+	2, {INT8OID, INT8OID}
+};
+
+static AtxStatement services_of_session = {
+	"SELECT DISTINCT c.service_id FROM atomix.claim c WHERE c.session_id = $1"
+	" ORDER BY c.service_id LIMIT $2",
+	2, {INT8OID, INT8OID}
+};
+
+static AtxStatement services_of_closing = {
+	"SELECT DISTINCT c.service_id FROM atomix.session s"
+	" JOIN atomix.claim c ON c.session_id = s.session_id"
+	" WHERE s.state = 'closing' LIMIT $1",
+	1, {INT8OID}
+};
+
+static AtxStatement services_due = {
+	"SELECT DISTINCT c.service_id FROM atomix.claim c"
+	" WHERE c.wait_epoch = $1 AND c.wait_until <= $2 LIMIT $3",
+	3, {INT4OID, INT8OID, INT8OID}
+};
+
+/* What hold() leaves: somebody waits, and nobody has it. */
+static AtxStatement services_idle = {
+	"SELECT DISTINCT c.service_id FROM atomix.claim c WHERE c.position > 0"
+	" AND NOT EXISTS (SELECT FROM atomix.claim g"
+	" WHERE g.service_id = c.service_id AND g.position < 0) LIMIT $1",
+	1, {INT8OID}
+};
+
+/* In order of the index, so that claims of an earlier epoch come first. */
+static AtxStatement next_due = {
+	"SELECT c.wait_until, c.wait_epoch FROM atomix.claim c"
+	" WHERE c.wait_until IS NOT NULL ORDER BY c.wait_epoch, c.wait_until LIMIT 1"
+};
+
+/* They keep what remained at the last beat of their epoch. */
+static AtxStatement enter_epoch = {
+	"UPDATE atomix.claim c SET wait_epoch = $1,"
+	" wait_until = $2 + GREATEST(0, LEAST(c.wait_for, c.wait_until - COALESCE(("
+	"SELECT e.last_beat FROM atomix.clock_epoch e WHERE e.epoch = c.wait_epoch"
+	"), 0)))"
+	" WHERE c.wait_epoch <> $1",
+	2, {INT4OID, INT8OID}
+};
+
+static void
+read_row(AtxCursor *cursor, AtxClaim *claim)
+{
+	bool		isnull;
+	Datum		value;
+
+	claim->service_id = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_SERVICE_ID, &isnull));
+	claim->position = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_POSITION, &isnull));
+	claim->claim_id = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_CLAIM_ID, &isnull));
+	claim->session_id = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_SESSION_ID, &isnull));
+	claim->sequence_num = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_SEQUENCE_NUM, &isnull));
+	claim->since = DatumGetTimestampTz(atx_cursor_datum(cursor, CLAIM_SINCE, &isnull));
+	claim->weight = DatumGetInt32(atx_cursor_datum(cursor, CLAIM_WEIGHT, &isnull));
+	claim->priority = DatumGetInt32(atx_cursor_datum(cursor, CLAIM_PRIORITY, &isnull));
+	claim->written_here = atx_cursor_written_here(cursor);
+	value = atx_cursor_datum(cursor, CLAIM_WAIT_UNTIL, &isnull);
+	claim->wait_until = isnull ? ATX_WAIT_FOR_EVER : DatumGetInt64(value);
+	value = atx_cursor_datum(cursor, CLAIM_WAIT_FOR, &isnull);
+	claim->wait_for = isnull ? 0 : DatumGetInt64(value);
+	value = atx_cursor_datum(cursor, CLAIM_CANDIDATE, &isnull);
+	claim->candidate = isnull ? NULL : TextDatumGetCString(value);
+}
+
+static void
+read_result(uint64 row, AtxClaim *claim)
+{
+	claim->service_id = atx_result_int64(row, 1);
+	claim->position = atx_result_int64(row, 2);
+	claim->claim_id = atx_result_int64(row, 3);
+	claim->session_id = atx_result_int64(row, 4);
+	claim->sequence_num = atx_result_int64(row, 5);
+	claim->wait_until = atx_result_isnull(row, 6) ? ATX_WAIT_FOR_EVER : atx_result_int64(row, 6);
+	claim->wait_for = atx_result_isnull(row, 7) ? 0 : atx_result_int64(row, 7);
+	claim->since = DatumGetTimestampTz(atx_result_datum(row, 8));
+	claim->weight = atx_result_int32(row, 9);
+	claim->candidate = atx_result_text(row, 10);
+	claim->priority = atx_result_int32(row, 11);
+	claim->written_here = false;
+}
+
+static int
+read_results(uint64 found, AtxClaim **claims)
+{
+	*claims = palloc(sizeof(AtxClaim) * Max(found, 1));
+	for (uint64 i = 0; i < found; i++)
+		read_result(i, &(*claims)[i]);
+	return (int) found;
+}
+
+/*
+ * Insert a claim.
+ */
+void
+atx_claim_insert(const AtxClaim *claim, const AtxMoment *moment)
+{
+	Datum		values[CLAIM_COLUMNS] = {0};
+	bool		nulls[CLAIM_COLUMNS] = {false};
+	bool		for_ever = claim->wait_until == ATX_WAIT_FOR_EVER;
+	AtxCursor	cursor;
+
+	values[CLAIM_SERVICE_ID - 1] = Int64GetDatum(claim->service_id);
+	values[CLAIM_POSITION - 1] = Int64GetDatum(claim->position);
+	values[CLAIM_CLAIM_ID - 1] = Int64GetDatum(claim->claim_id);
+	values[CLAIM_SESSION_ID - 1] = Int64GetDatum(claim->session_id);
+	values[CLAIM_SEQUENCE_NUM - 1] = Int64GetDatum(claim->sequence_num);
+	values[CLAIM_WAIT_UNTIL - 1] = Int64GetDatum(claim->wait_until);
+	values[CLAIM_WAIT_FOR - 1] = Int64GetDatum(claim->wait_until - moment->now);
+	values[CLAIM_SINCE - 1] = TimestampTzGetDatum(atx_wall_now());
+	values[CLAIM_WEIGHT - 1] = Int32GetDatum(claim->weight);
+	values[CLAIM_PRIORITY - 1] = Int32GetDatum(claim->priority);
+	values[CLAIM_WAIT_EPOCH - 1] = Int32GetDatum(moment->epoch);
+	nulls[CLAIM_WAIT_UNTIL - 1] = nulls[CLAIM_WAIT_FOR - 1] =
+		nulls[CLAIM_WAIT_EPOCH - 1] = for_ever;
+	nulls[CLAIM_CANDIDATE - 1] = claim->candidate == NULL;
+	if (claim->candidate != NULL)
+		values[CLAIM_CANDIDATE - 1] = CStringGetTextDatum(claim->candidate);
+	atx_cursor_open(&cursor, &by_service, true);
+	atx_cursor_insert(&cursor, values, nulls);
+	atx_cursor_close(&cursor);
+}
+
+/*
+ * The claim at a position; false if there is none.
+ */
+bool
+atx_claim_find(int64 service_id, int64 position, AtxClaim *claim)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	int64		key[] = {service_id, position};
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &by_service, false);
+	found = atx_cursor_find(&cursor, snapshot, key, 2);
+	if (found)
+		read_row(&cursor, claim);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
+/*
+ * Any claim on a service, a granted one if there is; false if there is none.
+ */
+bool
+atx_claim_first(int64 service_id, AtxClaim *claim)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &by_service, false);
+	found = atx_cursor_find(&cursor, snapshot, &service_id, 1);
+	if (found)
+		read_row(&cursor, claim);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
+/*
+ * ERROR 40001 at REPEATABLE READ and above if others have changed claims of
+ * the service since the transaction's snapshot.
+ */
+void
+atx_claims_require_unchanged(int64 service_id)
+{
+	Datum		values[] = {Int64GetDatum(service_id)};
+
+	atx_require_unchanged(&versions, values, NULL);
+}
+
+/*
+ * The granted claims of a service, oldest grant first, or with the waiting
+ * ones after them all in order; returns how many.
+ */
+int
+atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims)
+{
+	Datum		values[] = {Int64GetDatum(service_id)};
+
+	return read_results(atx_execute(with_waiting ? &all : &all_granted, values, NULL), claims);
+}
+
+/*
+ * The first claim in the queue of a service; false if nobody waits.
+ */
+bool
+atx_claim_first_waiting(int64 service_id, AtxClaim *claim)
+{
+	Datum		values[] = {Int64GetDatum(service_id)};
+
+	if (atx_execute(&first_waiting, values, NULL) == 0)
+		return false;
+	read_result(0, claim);
+	return true;
+}
+
+/*
+ * The claims of a session on a service, or on all if that is 0; returns how
+ * many.
+ */
+int
+atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	int64		key[] = {session_id, service_id};
+	int			count = 0;
+	int			room = 4;
+	AtxCursor	cursor;
+
+	*claims = palloc(sizeof(AtxClaim) * room);
+	atx_cursor_open(&cursor, &by_session, false);
+	atx_cursor_begin(&cursor, snapshot, key, service_id == 0 ? 1 : 2);
+	while (atx_cursor_next(&cursor))
+	{
+		if (count == room)
+			*claims = repalloc(*claims, sizeof(AtxClaim) * (room *= 2));
+		read_row(&cursor, &(*claims)[count++]);
+	}
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return count;
+}
+
+static int64
+count_claims(AtxStatement *statement, int64 id, int64 limit)
+{
+	Datum		values[] = {Int64GetDatum(id), Int64GetDatum(limit)};
+
+	(void) atx_execute(statement, values, NULL);
+	return atx_result_int64(0, 1);
+}
+
+/*
+ * How many claims a session has, counting to limit.
+ */
+int64
+atx_claims_count_of_session(int64 session_id, int64 limit)
+{
+	return count_claims(&count_of_session, session_id, limit);
+}
+
+/*
+ * How many claims there are on a service, counting to limit.
+ */
+int64
+atx_claims_count_of_service(int64 service_id, int64 limit)
+{
+	return count_claims(&count_of_service, service_id, limit);
+}
+
+/* Move the cursor, open to write, to a claim that was read before. */
+static void
+go_to(AtxCursor *cursor, const AtxClaim *claim)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	int64		key[] = {claim->service_id, claim->position};
+
+	atx_cursor_open(cursor, &by_service, true);
+	if (!atx_cursor_find(cursor, snapshot, key, 2))
+		elog(ERROR, "claim " INT64_FORMAT " is gone", claim->claim_id);
+	atx_snapshot_release(snapshot);
+}
+
+/*
+ * Give a claim another position: grant it, or move it in the queue.  A grant
+ * waits for nothing any more.
+ */
+void
+atx_claim_change(const AtxClaim *claim, int64 position, const AtxMoment *moment)
+{
+	Datum		values[CLAIM_COLUMNS] = {0};
+	bool		nulls[CLAIM_COLUMNS] = {false};
+	bool		replaced[CLAIM_COLUMNS] = {false};
+	AtxCursor	cursor;
+
+	values[CLAIM_POSITION - 1] = Int64GetDatum(position);
+	replaced[CLAIM_POSITION - 1] = true;
+	if (position < 0)
+	{
+		values[CLAIM_SINCE - 1] = TimestampTzGetDatum(atx_wall_now());
+		replaced[CLAIM_SINCE - 1] = replaced[CLAIM_WAIT_UNTIL - 1] =
+			replaced[CLAIM_WAIT_FOR - 1] = replaced[CLAIM_WAIT_EPOCH - 1] = true;
+		nulls[CLAIM_WAIT_UNTIL - 1] = nulls[CLAIM_WAIT_FOR - 1] =
+			nulls[CLAIM_WAIT_EPOCH - 1] = true;
+	}
+	go_to(&cursor, claim);
+	atx_cursor_replace(&cursor, values, nulls, replaced);
+	atx_cursor_close(&cursor);
+}
+
+/*
+ * Delete a claim.
+ */
+void
+atx_claim_delete(const AtxClaim *claim)
+{
+	AtxCursor	cursor;
+
+	go_to(&cursor, claim);
+	atx_cursor_delete(&cursor);
+	atx_cursor_close(&cursor);
+}
+
+/*
+ * Delete all claims of a service; returns how many, and which.
+ */
+int
+atx_claims_delete_all(int64 service_id, AtxClaim **claims)
+{
+	Datum		values[] = {Int64GetDatum(service_id)};
+
+	return read_results(atx_execute(&delete_all, values, NULL), claims);
+}
+
+static int
+read_ids(uint64 found, int64 *ids)
+{
+	for (uint64 i = 0; i < found; i++)
+		ids[i] = atx_result_int64(i, 1);
+	return (int) found;
+}
+
+/*
+ * Up to limit services on which a session has claims, ascending; returns how
+ * many.
+ */
+int
+atx_claim_services_of_session(int64 session_id, int limit, int64 *service_ids)
+{
+	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(limit)};
+
+	return read_ids(atx_execute(&services_of_session, values, NULL), service_ids);
+}
+
+/*
+ * The same of all sessions whose end is decided but not finished.
+ */
+int
+atx_claim_services_of_closing(int limit, int64 *service_ids)
+{
+	Datum		values[] = {Int64GetDatum(limit)};
+
+	return read_ids(atx_execute(&services_of_closing, values, NULL), service_ids);
+}
+
+/*
+ * The same where a claim has waited long enough, or a delay is over.
+ */
+int
+atx_claim_services_due(const AtxMoment *moment, int limit, int64 *service_ids)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(limit)
+	};
+
+	return read_ids(atx_execute(&services_due, values, NULL), service_ids);
+}
+
+/*
+ * The same where claims wait although none is granted.
+ */
+int
+atx_claim_services_idle(int limit, int64 *service_ids)
+{
+	Datum		values[] = {Int64GetDatum(limit)};
+
+	return read_ids(atx_execute(&services_idle, values, NULL), service_ids);
+}
+
+/*
+ * The tick at which the next of them is due; false if none will be.
+ */
+bool
+atx_claim_next_due(const AtxMoment *moment, AtxTick *at)
+{
+	if (atx_execute(&next_due, NULL, NULL) == 0)
+		return false;
+	*at = atx_result_int32(0, 2) < moment->epoch ? moment->now : atx_result_int64(0, 1);
+	return true;
+}
+
+/*
+ * Count the time that claims still wait on the moment's clock.
+ */
+void
+atx_claim_enter_epoch(const AtxMoment *moment)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now)
+	};
+
+	(void) atx_execute(&enter_epoch, values, NULL);
+}
