@@ -13,9 +13,6 @@
 
 #include "base/duration.h"
 
-/* So that a span from now on always ends within the range of ticks. */
-#define LONGEST_SPAN	(PG_INT32_MAX * USECS_PER_SEC)
-
 /*
  * The ticks (microseconds) of an interval.
  *
@@ -46,7 +43,7 @@ atx_duration_from_interval(const Interval *span, const char *argument)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be negative", argument)));
-	return Min(ticks, LONGEST_SPAN);
+	return Min(ticks, ATX_LONGEST_DURATION);
 }
 
 /*
@@ -82,8 +79,8 @@ atx_duration_from_wire(const Google__Protobuf__Duration *duration, int64 *ticks)
 	if (duration->seconds < 0 ||
 		duration->nanos < 0 || duration->nanos > 999999999)
 		return false;
-	*ticks = Min(Min(duration->seconds, PG_INT32_MAX) * USECS_PER_SEC +
-				 duration->nanos / 1000, LONGEST_SPAN);
+	*ticks = Min(duration->seconds, ATX_LONGEST_DURATION / USECS_PER_SEC) * USECS_PER_SEC +
+		duration->nanos / 1000;
 	return true;
 }
 
