@@ -255,7 +255,7 @@ CREATE TABLE atomix.intervention (
   service_id bigint NOT NULL,
   token bigint,
   ticket bigint,
-  actor regrole NOT NULL,
+  actor text NOT NULL,
   session_id bigint,
   action text NOT NULL,
   namespace text NOT NULL,
@@ -264,6 +264,8 @@ CREATE TABLE atomix.intervention (
   CONSTRAINT intervention_pkey PRIMARY KEY (index)
 );
 COMMENT ON TABLE atomix.intervention IS 'What administrators did to locks and elections, and why. It is kept until somebody deletes it.';
+COMMENT ON COLUMN atomix.intervention.index IS 'Index drawn for it: they are in its order.';
+COMMENT ON COLUMN atomix.intervention.actor IS 'Name of the role that did it, which may be gone where a dump is restored.';
 COMMENT ON COLUMN atomix.intervention.session_id IS 'Session that lost or got the grant.';
 REVOKE ALL ON TABLE atomix.intervention FROM PUBLIC;
 

@@ -137,7 +137,7 @@ SELECT test.state(:z), test.claims('e66');
 --
 -- Who intervened
 --
-SELECT action, s.name AS session_name, i.reason, actor = current_user::regrole AS by_me, token IS NOT NULL AS led, ticket IS NOT NULL AS ticket,
+SELECT action, s.name AS session_name, i.reason, actor = current_user AS by_me, token IS NOT NULL AS led, ticket IS NOT NULL AS ticket,
     count(*)
   FROM atomix.intervention i LEFT JOIN atomix.sessions s USING (session_id)
   WHERE i.name = 'moves' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6;

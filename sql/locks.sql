@@ -172,6 +172,15 @@ COMMIT;
 SELECT atomix._advance_clock('61 s');
 SELECT test.becomes_true('test.claims(''delayed'') = ''A*''') AS delay_is_over;
 SELECT token > :of_s AS newer FROM atomix.locks WHERE name = 'delayed';
+-- The longest delay there is
+SELECT atomix.set_lock_delay('delayed', '106751991 days');
+SELECT atomix.lock_release(:a, 'delayed');
+SELECT atomix.open_session('1 min', 'S') AS s \gset
+SELECT granted FROM atomix.lock_acquire(:s, 'delayed');
+SELECT atomix._advance_clock('68 s');
+SELECT test.state(:s);
+SELECT granted FROM atomix.lock_try(:a, 'delayed');
+SELECT test.claims('delayed');
 SELECT atomix.set_lock_delay('delayed', '0');
 
 --
@@ -233,7 +242,7 @@ SELECT * FROM test.play('taken',
   'lock_transfer(L, 1, %C, ''no such'')', 'lock_transfer(L, #A, 1, ''no such'')', 'lock_transfer(L, #A, %A, ''granted'')',
   'lock_force_release(L, #A, ''stuck'')', 'lock_release(@A, L)', 'lock_acquire(@A, L)',
   'lock_transfer(L, #B, %A, ''urgent'')', 'lock_release(@B, L)', 'lock_release(@A, L)');
-SELECT action, i.name, namespace, i.reason, actor = current_user::regrole AS by_me, i.session_id IS NOT NULL AS session,
+SELECT action, i.name, namespace, i.reason, actor = current_user AS by_me, i.session_id IS NOT NULL AS session,
     s.name AS session_name, token IS NOT NULL AS token, ticket IS NOT NULL AS ticket,
     test.about(clock_timestamp() - at, '0') AS now
   FROM atomix.intervention i LEFT JOIN atomix.sessions s USING (session_id) ORDER BY index OFFSET :before;

@@ -196,6 +196,62 @@ SELECT atomix.delete_service('shared');
 RESET ROLE;
 
 --
+-- Nor does another role claim anything for a session, or give up, wait for or
+-- guard what it has; moving candidates by name is everybody's, taking a lock
+-- from others administrators'.
+--
+SET ROLE regress_atomix_owner;
+SELECT token AS t FROM atomix.lock_acquire(:id, 'a lock') \gset
+SELECT token AS led FROM atomix.election_enter(:id, 'an election', 'own') \gset
+SELECT granted FROM atomix.semaphore_acquire(:id, 'permits') \gset
+RESET ROLE;
+CREATE FUNCTION test.claims_of(id bigint, t bigint, led bigint) RETURNS TABLE (call text, answer text) LANGUAGE sql AS $$
+  SELECT regexp_replace(c, '\(.*', ''),
+    regexp_replace(test.undone(format('SELECT atomix.' || c, id, t, led), id, t, led), '\d{14,16}', '<n>', 'g')
+  FROM unnest(ARRAY['lock_try(%s, ''another lock'')', 'lock_acquire(%s, ''another lock'')', 'lock_release(%s, ''a lock'')',
+    'lock_release(%s, ''a lock'', %2$s)', 'lock_cancel(%s, ''a lock'', %2$s)', 'semaphore_try(%s, ''permits'')',
+    'semaphore_acquire(%s, ''permits'')', 'semaphore_release(%s, ''permits'')', 'wait_ticket(%s, %2$s)',
+    'election_enter(%s, ''an election'')', 'election_withdraw(%s, ''an election'')', 'assert_lock(''a lock'', %2$s)',
+    'assert_leader(''an election'', %3$s)', 'lock_force_release(''a lock'', %2$s, ''r'')',
+    'lock_transfer(''a lock'', %2$s, 1, ''r'')', 'set_lock_delay(''a lock'', ''0'')',
+    'election_anoint(''an election'', ''own'')', 'election_promote(''an election'', ''own'')', 'election_demote(''an election'', ''own'')',
+    'election_evict(''an election'', ''own'')', 'semaphore_resize(''permits'', 2)']) WITH ORDINALITY AS u (c, n)
+  ORDER BY n
+$$;
+SET ROLE regress_atomix_stranger;
+SELECT * FROM test.claims_of(:id, :t, :led);
+SELECT count(*) FROM test.claims_of(:ended, :t, :led) WHERE answer LIKE 'MX001%';
+SELECT leader, session_id = :id AS of_session, token = :led AS has_token FROM atomix.election_leader('an election');
+SELECT name, granted, token = :t AS has_token, session_id = :id AS of_session, owner, session_name, application_name, client_addr
+  FROM atomix.locks WHERE name = 'a lock';
+SELECT name, capacity, granted, permits, owner, session_name, application_name, client_addr FROM atomix.semaphores;
+SELECT name, candidate, granted, term, owner FROM atomix.elections;
+-- A hold needs no session, and waits for what others have.
+SELECT atomix.hold('free') > 0 AS held;
+BEGIN;
+SET LOCAL lock_timeout = '20 ms';
+SELECT test.outcome('SELECT atomix.hold(''a lock'')');
+COMMIT;
+SET ROLE regress_atomix_monitor;
+SELECT call, answer FROM test.claims_of(:id, :t, :led) WHERE call ~ '^(lock_try|assert_lock|lock_force_release)$';
+SELECT name, owner, session_name FROM atomix.locks WHERE name = 'a lock';
+SET ROLE regress_atomix_member;
+SELECT * FROM test.claims_of(:id, :t, :led);
+SELECT name, owner, session_name FROM atomix.locks WHERE name = 'a lock';
+SELECT name, owner FROM atomix.elections;
+RESET ROLE;
+-- Administrators' functions are for whoever was granted them, and note who that was.
+GRANT EXECUTE ON FUNCTION atomix.lock_force_release(text, bigint, text, text) TO regress_atomix_stranger;
+SET ROLE regress_atomix_stranger;
+SELECT atomix.lock_force_release('a lock', :t, 'by a delegate');
+SELECT atomix.election_evict('an election', 'own');
+RESET ROLE;
+REVOKE EXECUTE ON FUNCTION atomix.lock_force_release(text, bigint, text, text) FROM regress_atomix_stranger;
+SELECT actor, action, name, session_id = :id AS of_session, token IN (:t, :led) AS granted, reason
+  FROM atomix.intervention WHERE actor ~ 'regress' ORDER BY index;
+SELECT count(atomix.delete_service(name)) FROM atomix.services WHERE name IN ('a lock', 'an election', 'permits', 'free');
+
+--
 -- Views show a role its own, and monitors all
 --
 SET ROLE regress_atomix_stranger;

@@ -17,8 +17,7 @@
  * The ticks (microseconds) of an interval.
  *
  * Days count 24 hours.  Months have no length and are refused, and so is
- * what is negative or beyond the range of ticks: ERROR 22023.  One of more
- * than 68 years counts as that.
+ * what is negative or beyond the range of ticks: ERROR 22023.
  */
 int64
 atx_duration_from_interval(const Interval *span, const char *argument)
@@ -43,7 +42,7 @@ atx_duration_from_interval(const Interval *span, const char *argument)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must not be negative", argument)));
-	return Min(ticks, ATX_LONGEST_DURATION);
+	return ticks;
 }
 
 /*

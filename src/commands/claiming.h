@@ -42,7 +42,7 @@ extern AtxAnswer atx_claimed_use(AtxScope *scope, const AtxClaimed *claimed,
 								 int64 session_id, AtxAccess access, bool create,
 								 AtxCall *call);
 extern AtxAnswer atx_claimed_manage(const AtxClaimed *claimed, AtxAccess access,
-									 bool create, AtxCall *call);
+									bool create, AtxCall *call);
 extern AtxAnswer atx_acquire(AtxScope *scope, const AtxClaimed *claimed,
 							 const AtxClaimRequest *request, AtxClaimAnswer *answer);
 extern AtxAnswer atx_release(AtxScope *scope, const AtxClaimed *claimed,
