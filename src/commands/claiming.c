@@ -43,12 +43,9 @@ void
 atx_prepare_claims(AtxCall *call)
 {
 	AtxClaim   *holders;
-	AtxClaim	first;
 	int			count;
 
 	atx_claims_require_unchanged(call->service.service_id);
-	if (!atx_claim_first(call->service.service_id, &first))
-		return;
 	count = atx_claims_of_service(call->service.service_id, false, &holders);
 	for (int i = 0; i < count; i++)
 	{
@@ -77,14 +74,16 @@ atx_claimed_use(AtxScope *scope, const AtxClaimed *claimed, int64 session_id,
 	call->session_id = session_id;
 	answer = session_id == 0 ? atx_await_authority(&call->authority) :
 		atx_use_session(scope, session_id, false, &call->authority);
-	if (answer.outcome == ATX_DONE && !create)
-		answer = atx_find_service(call, claimed->type, claimed->namespace, claimed->name, &found);
-	if (answer.outcome == ATX_DONE && found)
-		answer = atx_use_service(call, claimed->type, claimed->namespace, claimed->name, access);
+	if (answer.outcome == ATX_DONE)
+		answer = create ?
+			atx_use_service(call, claimed->type, claimed->namespace, claimed->name, access) :
+			atx_use_existing_service(call, claimed->type, claimed->namespace, claimed->name,
+									 access, &found);
 	if (answer.outcome != ATX_DONE || !found)
 		return answer;
 	call->moment = atx_moment(call->authority);
-	atx_prepare_claims(call);
+	if (access != ATX_ACCESS_RELEASE)
+		atx_prepare_claims(call);
 	return answer;
 }
 

@@ -20,6 +20,9 @@ extern void atx_unlock_service(int64 service_id, AtxAccess access);
 extern AtxAnswer atx_use_service(AtxCall *call, const AtxServiceType *type,
 								 const char *namespace, const char *name,
 								 AtxAccess access);
+extern AtxAnswer atx_use_existing_service(AtxCall *call, const AtxServiceType *type,
+										  const char *namespace, const char *name,
+										  AtxAccess access, bool *found);
 extern AtxAnswer atx_find_service(AtxCall *call, const AtxServiceType *type,
 								  const char *namespace, const char *name,
 								  bool *found);
