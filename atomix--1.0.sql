@@ -112,7 +112,7 @@ COMMENT ON COLUMN atomix.session.version IS 'Position of its latest change among
 COMMENT ON COLUMN atomix.session.owner IS 'Role that opened it; its members may use and end it.';
 COMMENT ON COLUMN atomix.session.cause IS 'Why it ended: closed by its owner, expired, or ended by an administrator.';
 COMMENT ON COLUMN atomix.session.declared IS 'Services it is still to open; null once it has opened all it declared.';
-COMMENT ON COLUMN atomix.session.ack_floor IS 'All command numbers up to it were acknowledged when the session ended.';
+COMMENT ON COLUMN atomix.session.ack_floor IS 'All command numbers up to it were acknowledged when the session ended; null while it lives, and once its outcomes are forgotten.';
 REVOKE ALL ON TABLE atomix.session FROM PUBLIC;
 
 -- No index on what a renewal changes: it must stay a HOT update.
@@ -429,7 +429,7 @@ CREATE FUNCTION atomix.outcome(
 AS 'MODULE_PATHNAME', 'atomix_outcome'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.outcome(bigint, bigint) IS
-  'What became of a number, also for atomix.outcome_retention after the session ended: complete, running, canceled, acknowledged, unknown (not executed), or pending (another transaction is executing it). Errors: MX001 unknown session.';
+  'What became of a number, also for atomix.outcome_retention after the session ended: complete, running, canceled, acknowledged, unknown (not executed), pending (another transaction is executing it), or forgotten (the session ended longer ago than that). Errors: 22023 number 0, MX001 unknown session.';
 
 CREATE FUNCTION atomix.once(
   session_id bigint,

@@ -280,7 +280,7 @@ check_member(Batch *batch, const AtxCommand *known)
 		return ATX_ANSWER_DONE;
 	if (known != NULL)
 		return atx_numbered_check(numbered, known);
-	return atx_numbered_check_new(numbered);
+	return atx_numbered_check_new(numbered, batch->nexecuted);
 }
 
 /*
@@ -367,6 +367,7 @@ atx_commands(AtxScope *scope, const AtxAddress *address, const AtxPayload *paylo
 			.sequence_num = address->sequence_num,
 			.service_id = address->service_id,
 			.operation = ATX_OPERATION_SERVICE,
+			.fingerprint = fingerprint_of(address->service_id, &payloads[0])
 		},
 		.payloads = payloads
 	};

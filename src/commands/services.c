@@ -307,12 +307,13 @@ atx_save_service(AtxCall *call)
 	call->dirty = false;
 }
 
+/* Does the session have no more services open than it may? */
 static AtxAnswer
 check_attachments(int64 session_id)
 {
 	AtxAnswer	answer;
 
-	if (atx_attachment_count(session_id) < ATX_MAX_ATTACHMENTS)
+	if (atx_attachment_count(session_id) <= ATX_MAX_ATTACHMENTS)
 		return ATX_ANSWER_DONE;
 	answer = atx_answer(ATX_LIMIT_REACHED,
 						psprintf("session " INT64_FORMAT " has too many services open",
@@ -340,13 +341,15 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 
 	/* Shared: who deletes the service shall see all that have it open. */
 	answer = atx_use_service(&call, known, namespace, name, ATX_ACCESS_SHARED);
-	if (answer.outcome == ATX_DONE)
-		answer = check_attachments(session_id);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	*service_id = call.service.service_id;
+	/* A limit is an error in every face, so what was inserted is undone. */
 	if (atx_attachment_insert(session_id, *service_id))
+	{
+		answer = check_attachments(session_id);
 		atx_session_service_opened(session_id);
+	}
 	return answer;
 }
 

@@ -265,7 +265,7 @@ write_from_wire(const char *key, const Value *value, uint64 index,
 	if (value != NULL && value->ttl != NULL &&
 		!atx_duration_from_wire(value->ttl, &write->ttl))
 	{
-		atx_reply_refused(reply, ATX_STATUS_INVALID, pstrdup("ttl is not a positive duration"));
+		atx_reply_refused(reply, ATX_STATUS_INVALID, pstrdup("ttl is negative or malformed"));
 		return false;
 	}
 	return true;
