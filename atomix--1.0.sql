@@ -250,6 +250,7 @@ COMMENT ON COLUMN atomix.claim.candidate IS 'Name under which the session stands
 REVOKE ALL ON TABLE atomix.claim FROM PUBLIC;
 
 CREATE TABLE atomix.intervention (
+  index bigint NOT NULL,
   at timestamptz NOT NULL,
   service_id bigint NOT NULL,
   token bigint,
@@ -259,9 +260,11 @@ CREATE TABLE atomix.intervention (
   action text NOT NULL,
   namespace text NOT NULL,
   name text NOT NULL,
-  reason text
+  reason text,
+  CONSTRAINT intervention_pkey PRIMARY KEY (index)
 );
 COMMENT ON TABLE atomix.intervention IS 'What administrators did to locks and elections, and why. It is kept until somebody deletes it.';
+COMMENT ON COLUMN atomix.intervention.index IS 'Index at which it was done.';
 COMMENT ON COLUMN atomix.intervention.session_id IS 'Session that lost or got the grant.';
 REVOKE ALL ON TABLE atomix.intervention FROM PUBLIC;
 

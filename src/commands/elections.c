@@ -102,6 +102,7 @@ note_intervention(AtxScope *scope, const AtxClaimed *claimed, const AtxCall *cal
 				  const AtxClaim *claim, const char *action, const char *reason)
 {
 	AtxIntervention intervention = {
+		.index = atx_index_draw(call->authority),
 		.service_id = call->service.service_id,
 		.namespace = claimed->namespace,
 		.name = claimed->name,
