@@ -34,6 +34,7 @@ typedef enum AtxLockClass
 extern void atx_private_lock_init(void);
 extern void atx_lock_shared(AtxLockClass class, int64 id);
 extern void atx_lock_exclusive(AtxLockClass class, int64 id);
+extern void atx_lock_all_exclusive(AtxLockClass class, int64 *ids, int count);
 extern bool atx_try_lock_shared(AtxLockClass class, int64 id);
 extern bool atx_try_lock_shared_briefly(AtxLockClass class, int64 id);
 extern void atx_unlock_shared(AtxLockClass class, int64 id);

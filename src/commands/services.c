@@ -145,6 +145,27 @@ hash_name(const char *namespace, const char *name)
 }
 
 /*
+ * The id of the lock of a service's name.
+ */
+int64
+atx_service_name_lock(const char *namespace, const char *name)
+{
+	return (int64) hash_name(namespace, name);
+}
+
+/*
+ * The id of the service of that name, which is not locked; 0 if there is none.
+ */
+int64
+atx_service_id(const char *namespace, const char *name)
+{
+	AtxService	service;
+
+	return atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &service) ?
+		service.service_id : 0;
+}
+
+/*
  * Ids by the hashes of their names, as this process last found them.  Whoever
  * uses one makes sure of the name once the service is locked.
  */
@@ -179,7 +200,7 @@ find_or_insert(const AtxAuthority *authority, const AtxServiceType *type,
 {
 	if (atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 		return;
-	atx_lock_exclusive(ATX_LOCK_NAME, (int64) hash_name(namespace, name));
+	atx_lock_exclusive(ATX_LOCK_NAME, atx_service_name_lock(namespace, name));
 	while (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 	{
 		CHECK_FOR_INTERRUPTS();
