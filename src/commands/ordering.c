@@ -2,7 +2,7 @@
  *
  * ordering.c
  *	  The locks of a batch, taken in one order: sessions, numbers, names,
- *	  services, each ascending.
+ *	  services, entries, each ascending.
  *
  * Members then take the same locks again, which they have by then.  So two
  * batches over the same sessions and services wait for each other instead of
@@ -36,6 +36,7 @@ typedef struct Member
 	int64		sequence_num;
 	int64		service_id;
 	AtxAccess	access;
+	int64		entry;			/* the lock of the one it changes; 0: none */
 	const char *namespace;		/* of a service to open by name */
 	const char *name;			/* or NULL */
 } Member;
@@ -79,7 +80,8 @@ atx_lock_plan_add(AtxLockPlan *plan, const AtxAddress *address, const AtxPayload
 
 	member->sequence_num = address->sequence_num;
 	member->service_id = address->service_id;
-	member->access = payload != NULL ? atx_payload_access(address->service_id, payload) :
+	member->access = payload != NULL ?
+		atx_payload_access(address->service_id, payload, &member->entry) :
 		ATX_ACCESS_MOVE;
 }
 
@@ -118,7 +120,10 @@ by_session(const void *a, const void *b)
 	return x->sequence_num < y->sequence_num ? -1 : x->sequence_num > y->sequence_num;
 }
 
-/* Of one service, the member that needs most comes first. */
+/*
+ * Of one service, the member that needs most comes first, one that changes an
+ * entry before one that only opens it.
+ */
 static int
 by_service(const void *a, const void *b)
 {
@@ -127,7 +132,9 @@ by_service(const void *a, const void *b)
 
 	if (x->service_id != y->service_id)
 		return x->service_id < y->service_id ? -1 : 1;
-	return (int) y->access - (int) x->access;
+	if (x->access != y->access)
+		return (int) y->access - (int) x->access;
+	return (y->entry != 0) - (x->entry != 0);
 }
 
 static int
@@ -156,7 +163,7 @@ skip_services_not_open(int64 session_id, Member *members, int count)
 	qsort(open, nopen, sizeof(int64), by_id);
 	for (int i = 0; i < count; i++)
 		if (bsearch(&members[i].service_id, open, nopen, sizeof(int64), by_id) == NULL)
-			members[i].service_id = 0;
+			members[i].service_id = members[i].entry = 0;
 	pfree(open);
 }
 
@@ -186,6 +193,7 @@ skip_all(Member *members, int count)
 	for (int i = 0; i < count; i++)
 	{
 		members[i].sequence_num = members[i].service_id = 0;
+		members[i].entry = 0;
 		members[i].name = NULL;
 	}
 }
@@ -260,27 +268,55 @@ lock_names(AtxLockPlan *plan)
 														 plan->members[i].name);
 }
 
+/* The locks of entries; returns how many. */
+static int
+collect_entries(const AtxLockPlan *plan, int64 *ids)
+{
+	int			count = 0;
+
+	for (int i = 0; i < plan->count; i++)
+		if (plan->members[i].entry != 0)
+			ids[count++] = plan->members[i].entry;
+	return count;
+}
+
+/*
+ * Lock services, and then entries that are changed beside others.  A batch of
+ * many entries has their services alone instead.
+ */
+static void
+lock_services(AtxLockPlan *plan)
+{
+	int64	   *entries = palloc(sizeof(int64) * Max(plan->count, 1));
+	int			nentries = collect_entries(plan, entries);
+	bool		alone = nentries > ATX_MAX_ENTRY_LOCKS;
+	int64		latest = 0;
+
+	qsort(plan->members, plan->count, sizeof(Member), by_service);
+	for (int i = 0; i < plan->count; i++)
+	{
+		const Member *member = &plan->members[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (member->service_id != latest)
+			atx_lock_service(member->service_id, member->session_id,
+							 alone && member->entry != 0 ? ATX_ACCESS_EXCLUSIVE : member->access);
+		latest = member->service_id;
+	}
+	if (!alone && nentries > 1)
+		atx_lock_all_exclusive(ATX_LOCK_ENTRY, entries, nentries);
+}
+
 /*
  * Take all locks of the plan.
  */
 void
 atx_lock_plan_take(AtxScope *scope, AtxLockPlan *plan)
 {
-	int64		latest = 0;
-
 	qsort(plan->members, plan->count, sizeof(Member), by_session);
 	for (int i = 0; i < plan->count;)
 		i += lock_session(scope, plan, i);
 	lock_numbers(plan);
 	lock_names(plan);
-
-	qsort(plan->members, plan->count, sizeof(Member), by_service);
-	for (int i = 0; i < plan->count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (plan->members[i].service_id != latest)
-			atx_lock_service(plan->members[i].service_id, plan->members[i].session_id,
-							 plan->members[i].access);
-		latest = plan->members[i].service_id;
-	}
+	lock_services(plan);
 }

@@ -235,6 +235,24 @@ access_of(const ProtobufCMessage *message)
 	}
 }
 
+static const char *
+key_of(const ProtobufCMessage *message)
+{
+	const		MapInput *input = (const MapInput *) message;
+
+	switch (input->payload_case)
+	{
+		case OPERATION(PUT):
+			return input->put->key;
+		case OPERATION(INSERT):
+			return input->insert->key;
+		case OPERATION(UPDATE):
+			return input->update->key;
+		default:
+			return input->remove->key;
+	}
+}
+
 static bytea *
 bytes_from_wire(const ProtobufCBinaryData *data)
 {
@@ -496,5 +514,6 @@ const AtxServiceType atx_map_type = {
 	.name = "map",
 	.input = &atomix__multiraft__map__v1__map_input__descriptor,
 	.access = access_of,
+	.key = key_of,
 	.apply = apply
 };
