@@ -117,6 +117,9 @@ write_entry(AtxCall *call, const AtxMapWrite *write, Presence wanted, bool keep_
 	{
 		bool		keep;
 
+		/* An index drawn before the change of somebody else is too low. */
+		call->index = 0;
+		call->changed = false;
 		answer.existed = find_live(call, write->key, &answer.before, &has_row);
 		answer.status = check_presence(&answer, wanted, write->prev_index);
 		if (answer.status != ATX_STATUS_OK)
