@@ -544,9 +544,9 @@ array_argument(FunctionCallInfo fcinfo, int n, const char *argument, int *count)
 }
 
 static void
-plan_session_input(AtxLockPlan * plan, const Request * request)
+plan_session_input(AtxLockPlan *plan, const Request *request)
 {
-	const		SessionInput *input = request->input->session_input;
+	const SessionInput *input = request->input->session_input;
 
 	if (input->payload_case == SESSION_INPUT(CREATE_SERVICE))
 		atx_lock_plan_add_open(plan, &request->address,
@@ -559,9 +559,9 @@ plan_session_input(AtxLockPlan * plan, const Request * request)
 }
 
 static void
-plan_input(AtxLockPlan * plan, const Request * request)
+plan_input(AtxLockPlan *plan, const Request *request)
 {
-	const		PartitionInput *input = request->input;
+	const PartitionInput *input = request->input;
 
 	switch (input->payload_case)
 	{

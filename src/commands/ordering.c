@@ -27,7 +27,7 @@ typedef enum SessionUse
 	USE,
 	ACKNOWLEDGE,				/* writes the lease */
 	END
-} SessionUse;
+}			SessionUse;
 
 typedef struct Member
 {

@@ -241,7 +241,7 @@ access_of(const ProtobufCMessage *message)
 static const char *
 key_of(const ProtobufCMessage *message)
 {
-	const		MapInput *input = (const MapInput *) message;
+	const MapInput *input = (const MapInput *) message;
 
 	switch (input->payload_case)
 	{
