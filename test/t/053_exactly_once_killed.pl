@@ -42,6 +42,8 @@ sub lose_reply
 	my $pid = $psql->query_safe('SELECT pg_backend_pid()');
 	my $lock = $node->background_psql('postgres');
 
+	# A warning would send what there is of the reply.
+	$psql->query_safe('SET client_min_messages = error');
 	$lock->query_safe('SELECT pg_advisory_lock(1)');
 	start_query($psql, "$sql\\; COMMIT\\; SELECT pg_advisory_lock(1)");
 	await_waiting($node, $pid, 'Lock advisory') or die 'it does not wait';
