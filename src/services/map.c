@@ -19,6 +19,7 @@
 #include "base/codec.h"
 #include "base/duration.h"
 #include "base/transaction.h"
+#include "compat.h"
 #include "services/map.h"
 
 #define OPERATION(name) \
