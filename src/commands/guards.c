@@ -154,18 +154,16 @@ refuse_to_wait_longer(const AtxClaimed *claimed)
 }
 
 /*
- * Sleep until something happens to a service, with the look taken at position;
- * somebody may also have to be helped who ended without telling.
+ * Sleep until something happens to a service, with the look taken at position.
+ * To take the service from a session that has expired is for others: the next
+ * in the queue would be granted it, and nobody would see that before the end
+ * of this transaction.
  */
 static void
-wait_for_service(const AtxAuthority *authority, int64 service_id, uint64 *position,
-				 AtxTick until)
+wait_for_service(int64 service_id, uint64 *position, AtxTick until)
 {
-	AtxTick		now = atx_now();
-
 	CHECK_FOR_INTERRUPTS();
-	if (!atx_doorbell_wait(service_id, position, Min(until, now + ATX_POLL_INTERVAL)))
-		(void) atx_settle_if_free(authority, service_id, false);
+	(void) atx_doorbell_wait(service_id, position, Min(until, atx_now() + ATX_POLL_INTERVAL));
 }
 
 /*
@@ -199,7 +197,7 @@ atx_hold(const AtxClaimed *claimed, int64 *token)
 		atx_unlock_exclusive(ATX_LOCK_HOLD, service_id);
 		if (atx_now() >= until)
 			refuse_to_wait_longer(claimed);
-		wait_for_service(call.authority, service_id, &position, until);
+		wait_for_service(service_id, &position, until);
 	}
 	*token = atx_index_draw(call.authority);
 	atx_transaction_used_session();

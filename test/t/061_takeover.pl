@@ -114,11 +114,11 @@ is(try_lock($three, 'report'), 'f', 'nobody else is granted what is guarded');
 is(wait_ticket($two, $ticket, '200 ms'), 'f', 'nor the next one');
 is(holder('report'), $one, 'its grant is still there');
 is(sql('SELECT count(*) FROM report'), '0', 'and the write is not');
-start_query($waiter, "SELECT granted, (SELECT count(*) FROM report)
-	FROM atomix.wait_ticket($two, $ticket, '10 min')");
+start_query($waiter, "SELECT granted FROM atomix.wait_ticket($two, $ticket, '10 min');
+	SELECT count(*) FROM report");
 continue_process($guardian);
 $guarded->query_safe('COMMIT');
-like($waiter->query(''), qr/^t\|1$/m, 'it is granted after the write');
+like($waiter->query(''), qr/^t\n1$/m, 'it is granted after the write');
 is(session_state($node, $one), 'expired', 'the old holder has expired');
 is(psql_sqlstate($node, "SELECT atomix.lock_release($one, 'report')"), 'MX002',
 	'and cannot release any more');
@@ -346,10 +346,26 @@ release($two, 'held');
 
 # A hold that only began to wait leaves nobody behind.
 $one = new_holder('10 s', 'held');
+$waiter->query_safe('BEGIN');
 start_query($waiter, "SELECT atomix.hold('held') > $token");
 await_waiting($node, $hold_pid, 'Extension Extension');
 advance_clock($node, '20 s');
 like($waiter->query(''), qr/^t$/m, 'hold has it after the holder expired');
+
+$waiter->query_safe('COMMIT');
+
+# It does not take part in passing the lock on: then it would have to wait for
+# its own transaction.
+$one = new_holder('10 s', 'held');
+$ticket = queue($two, 'held');
+$waiter->query_safe('BEGIN');
+start_query($waiter, "SELECT atomix.hold('held') > $token");
+await_waiting($node, $hold_pid, 'Extension Extension');
+advance_clock($node, '20 s');
+is(wait_ticket($two, $ticket, '1 min'), 't', 'a hold that waits is not before who queued');
+release($two, 'held');
+like($waiter->query(''), qr/^t$/m, 'but after');
+$waiter->query_safe('COMMIT');
 
 is( psql_sqlstate($node, "SELECT atomix.lock_try($two, 'held');
 	SET lock_timeout = '100 ms'; SELECT atomix.hold('held')"),
