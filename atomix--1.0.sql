@@ -975,7 +975,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_lock_transfer'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.lock_transfer(text, bigint, bigint, text, text) IS
-  'Takes a lock away and gives it to a claim that waits; returns the new token, null if either is not there. What was done is kept in table intervention. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+  'Takes a lock away and gives it to a claim that waits; returns the new token, null if either is not there or if others share the lock and leave no room. What was done is kept in table intervention. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 REVOKE ALL ON FUNCTION atomix.lock_transfer(text, bigint, bigint, text, text) FROM PUBLIC;
 
 CREATE FUNCTION atomix.set_lock_delay(

@@ -98,6 +98,15 @@ take_unlimited(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)
 	return result != LOCKACQUIRE_NOT_AVAIL;
 }
 
+/*
+ * How many more locks the transaction may take.
+ */
+int
+atx_private_locks_left(void)
+{
+	return Max(ATX_MAX_PRIVATE_LOCKS - held, 0);
+}
+
 /* Take a lock, or try to; ERROR 54000 beyond what a transaction may hold. */
 static bool
 take(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)

@@ -34,6 +34,7 @@ typedef enum AtxLockClass
 } AtxLockClass;
 
 extern void atx_private_lock_init(void);
+extern int	atx_private_locks_left(void);
 extern void atx_lock_shared(AtxLockClass class, int64 id);
 extern void atx_lock_exclusive(AtxLockClass class, int64 id);
 extern void atx_lock_all_exclusive(AtxLockClass class, int64 *ids, int count);

@@ -146,6 +146,8 @@ atx_change_election(AtxScope *scope, const AtxClaimed *claimed, const char *cand
 	*found = false;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0)
 		return answer;
+	/* Those whose sessions have ended do not stand any more. */
+	atx_claims_settle_all(&call);
 	candidates = atx_election_candidates(&call);
 	claim = find_candidate(&candidates, candidate);
 	if (claim != NULL)
@@ -213,7 +215,8 @@ find_ticket(AtxCall *call, int64 ticket, AtxClaim *claim)
 
 /*
  * Take a grant away and give it to a claim that waits, for an administrator;
- * *new_token is 0, and nothing is done, if either is not there.
+ * *new_token is 0, and neither is touched, if one is not there or if others
+ * share the grant and leave no room.
  */
 AtxAnswer
 atx_transfer(AtxScope *scope, const AtxClaimed *claimed, int64 token, int64 ticket,
@@ -225,10 +228,15 @@ atx_transfer(AtxScope *scope, const AtxClaimed *claimed, int64 token, int64 tick
 	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_MOVE, false, &call);
 
 	*new_token = 0;
-	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0 ||
-		!atx_claim_find(call.service.service_id, -token, &from) ||
-		!find_ticket(&call, ticket, &to))
+	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0)
 		return answer;
+	atx_claims_settle_all(&call);
+	if (!atx_claim_find(call.service.service_id, -token, &from) ||
+		!find_ticket(&call, ticket, &to) || !atx_claim_fits_instead(&call, &from, &to))
+	{
+		atx_save_service(&call);
+		return answer;
+	}
 	note_intervention(scope, claimed, &call, &from, "transfer_from", reason);
 	note_intervention(scope, claimed, &call, &to, "transfer_to", reason);
 	atx_claim_end_or_retry(&call, &from);

@@ -384,7 +384,7 @@ atx_detach_service(AtxCall *call)
 	if (!atx_attachment_delete(call->session_id, call->service.service_id))
 		return false;
 	if (call->type->claims != NULL)
-		atx_claims_release_session(call, call->session_id);
+		atx_claims_detach_session(call);
 	return true;
 }
 

@@ -40,6 +40,15 @@ enum
 static AtxTable by_service = {"claim", "claim_pkey"};
 static AtxTable by_session = {"claim", "claim_session"};
 
+/* Those that wait for nothing any more: the session is gone, or their time. */
+static AtxStatement over = {
+	"SELECT c.position FROM atomix.claim c WHERE c.service_id = $1 AND c.position > 0"
+	" AND (c.wait_epoch = $2 AND c.wait_until <= $3"
+	" OR NOT EXISTS (SELECT FROM atomix.lease l WHERE l.session_id = c.session_id))"
+	" ORDER BY c.position LIMIT 1000",
+	3, {INT8OID, INT4OID, INT8OID}
+};
+
 static AtxStatement versions = {
 	"SELECT pg_catalog.count(*),"
 	" COALESCE(pg_catalog.sum(c.xmin::pg_catalog.text::pg_catalog.int8), 0)::pg_catalog.int8"
@@ -68,22 +77,24 @@ static AtxStatement services_of_session = {
 static AtxStatement services_of_closing = {
 	"SELECT DISTINCT c.service_id FROM atomix.session s"
 	" JOIN atomix.claim c ON c.session_id = s.session_id"
-	" WHERE s.state = 'closing' LIMIT $1",
-	1, {INT8OID}
+	" WHERE s.state = 'closing' AND c.service_id > $2 ORDER BY c.service_id LIMIT $1",
+	2, {INT8OID, INT8OID}
 };
 
 static AtxStatement services_due = {
 	"SELECT DISTINCT c.service_id FROM atomix.claim c"
-	" WHERE c.wait_epoch = $1 AND c.wait_until <= $2 LIMIT $3",
-	3, {INT4OID, INT8OID, INT8OID}
+	" WHERE c.wait_epoch = $1 AND c.wait_until <= $2 AND c.service_id > $4"
+	" ORDER BY c.service_id LIMIT $3",
+	4, {INT4OID, INT8OID, INT8OID, INT8OID}
 };
 
 /* What hold() leaves: somebody waits, and nobody has it. */
 static AtxStatement services_idle = {
 	"SELECT DISTINCT c.service_id FROM atomix.claim c WHERE c.position > 0"
 	" AND NOT EXISTS (SELECT FROM atomix.claim g"
-	" WHERE g.service_id = c.service_id AND g.position < 0) LIMIT $1",
-	1, {INT8OID}
+	" WHERE g.service_id = c.service_id AND g.position < 0) AND c.service_id > $2"
+	" ORDER BY c.service_id LIMIT $1",
+	2, {INT8OID, INT8OID}
 };
 
 /* In order of the index, so that claims of an earlier epoch come first. */
@@ -260,6 +271,31 @@ atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims)
 }
 
 /*
+ * Those that wait for a service although their session has ended, or their
+ * time, the first thousand of them; returns how many.
+ */
+int
+atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims)
+{
+	Datum		values[] = {
+		Int64GetDatum(service_id),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now)
+	};
+	int			count = (int) atx_execute(&over, values, NULL);
+	int64	   *positions = palloc(sizeof(int64) * Max(count, 1));
+	Found		found = {0};
+
+	for (int i = 0; i < count; i++)
+		positions[i] = atx_result_int64(i, 1);
+	for (int i = 0; i < count; i++)
+		if (!atx_claim_find(service_id, positions[i], next_found(&found)))
+			found.count--;
+	*claims = found.claims;
+	return found.count;
+}
+
+/*
  * The first claim in the queue of a service; false if nobody waits.
  */
 bool
@@ -402,12 +438,13 @@ atx_claim_services_of_session(int64 session_id, int limit, int64 *service_ids)
 }
 
 /*
- * The same of all sessions whose end is decided but not finished.
+ * The same of all sessions whose end is decided but not finished; services
+ * with ids above after.
  */
 int
-atx_claim_services_of_closing(int limit, int64 *service_ids)
+atx_claim_services_of_closing(int64 after, int limit, int64 *service_ids)
 {
-	Datum		values[] = {Int64GetDatum(limit)};
+	Datum		values[] = {Int64GetDatum(limit), Int64GetDatum(after)};
 
 	return read_ids(atx_execute(&services_of_closing, values, NULL), service_ids);
 }
@@ -416,12 +453,14 @@ atx_claim_services_of_closing(int limit, int64 *service_ids)
  * The same where a claim has waited long enough, or a delay is over.
  */
 int
-atx_claim_services_due(const AtxMoment *moment, int limit, int64 *service_ids)
+atx_claim_services_due(const AtxMoment *moment, int64 after, int limit,
+					   int64 *service_ids)
 {
 	Datum		values[] = {
 		Int32GetDatum(moment->epoch),
 		Int64GetDatum(moment->now),
-		Int64GetDatum(limit)
+		Int64GetDatum(limit),
+		Int64GetDatum(after)
 	};
 
 	return read_ids(atx_execute(&services_due, values, NULL), service_ids);
@@ -431,9 +470,9 @@ atx_claim_services_due(const AtxMoment *moment, int limit, int64 *service_ids)
  * The same where claims wait although none is granted.
  */
 int
-atx_claim_services_idle(int limit, int64 *service_ids)
+atx_claim_services_idle(int64 after, int limit, int64 *service_ids)
 {
-	Datum		values[] = {Int64GetDatum(limit)};
+	Datum		values[] = {Int64GetDatum(limit), Int64GetDatum(after)};
 
 	return read_ids(atx_execute(&services_idle, values, NULL), service_ids);
 }
