@@ -264,7 +264,7 @@ CREATE TABLE atomix.intervention (
   CONSTRAINT intervention_pkey PRIMARY KEY (index)
 );
 COMMENT ON TABLE atomix.intervention IS 'What administrators did to locks and elections, and why. It is kept until somebody deletes it.';
-COMMENT ON COLUMN atomix.intervention.index IS 'Index drawn for it: they are in its order.';
+COMMENT ON COLUMN atomix.intervention.index IS 'Index at which it was done.';
 COMMENT ON COLUMN atomix.intervention.actor IS 'Name of the role that did it, which may be gone where a dump is restored.';
 COMMENT ON COLUMN atomix.intervention.session_id IS 'Session that lost or got the grant.';
 REVOKE ALL ON TABLE atomix.intervention FROM PUBLIC;
@@ -976,7 +976,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_lock_transfer'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.lock_transfer(text, bigint, bigint, text, text) IS
-  'Takes a lock away and gives it to a claim that waits; returns the new token, null if either is not there. What was done is kept in table intervention. Errors: 55000 others share the lock, MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+  'Takes a lock away and gives it to a claim that waits; returns the new token, null if either is not there or if others share the lock and leave no room. What was done is kept in table intervention. Errors: MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 REVOKE ALL ON FUNCTION atomix.lock_transfer(text, bigint, bigint, text, text) FROM PUBLIC;
 
 CREATE FUNCTION atomix.set_lock_delay(

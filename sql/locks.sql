@@ -146,7 +146,7 @@ SELECT granted FROM atomix.lock_acquire(:t, 'expires');
 SELECT granted FROM atomix.lock_acquire(:b, 'expires');
 BEGIN;
 SELECT atomix._advance_clock('68 s');
-SELECT granted, token > :of_s AS newer FROM atomix.lock_try(:b, 'expires');
+SELECT count(*) FROM atomix.lock_try(:b, 'expires');
 COMMIT;
 SELECT test.state(:s), test.state(:t);
 SELECT test.becomes_true('test.claims(''expires'') = ''B*''') AS passed_on;
@@ -164,11 +164,10 @@ SELECT token AS of_s FROM atomix.lock_acquire(:s, 'delayed') \gset
 SELECT atomix.lock_release(:s, 'delayed');
 SELECT * FROM test.play('delayed', 'lock_try(@A, L)', 'lock_release(@A, L)');
 SELECT token AS of_s FROM atomix.lock_acquire(:s, 'delayed') \gset
-BEGIN;
 SELECT atomix._advance_clock('68 s');
+SELECT test.state(:s);
 SELECT * FROM test.play('delayed', 'lock_try(@A, L)', 'lock_acquire(@A, L)');
 SELECT session_id, granted, shared, owner, session_name FROM atomix.locks WHERE name = 'delayed' AND session_id = 0;
-COMMIT;
 SELECT atomix._advance_clock('61 s');
 SELECT test.becomes_true('test.claims(''delayed'') = ''A*''') AS delay_is_over;
 SELECT token > :of_s AS newer FROM atomix.locks WHERE name = 'delayed';

@@ -36,7 +36,6 @@ _PG_init(void)
 	atx_private_lock_init();
 	atx_renewals_init();
 	atx_doorbell_init();
-	atx_guards_init();
 
 	/* pg_upgrade moves catalogs under a server that must not act. */
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)

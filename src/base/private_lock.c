@@ -98,6 +98,15 @@ take_unlimited(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)
 	return result != LOCKACQUIRE_NOT_AVAIL;
 }
 
+/*
+ * How many more locks the transaction may take.
+ */
+int
+atx_private_locks_left(void)
+{
+	return Max(ATX_MAX_PRIVATE_LOCKS - held, 0);
+}
+
 /* Take a lock, or try to; ERROR 54000 beyond what a transaction may hold. */
 static bool
 take(const LOCKTAG *tag, LOCKMODE mode, bool dont_wait)
@@ -203,6 +212,27 @@ atx_lock_exclusive(AtxLockClass class, int64 id)
 				 errmsg("could not lock " INT64_FORMAT " exclusively", id),
 				 errdetail("This transaction has used it already, and so has another one that is still running."),
 				 errhint("The transaction might succeed if retried.")));
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Take several locks exclusive, in an order that is the same for everybody,
+ * so that two who take common ones do not deadlock.  Sorts the ids.
+ */
+void
+atx_lock_all_exclusive(AtxLockClass class, int64 *ids, int count)
+{
+	qsort(ids, count, sizeof(int64), compare_ids);
+	for (int i = 0; i < count; i++)
+		atx_lock_exclusive(class, ids[i]);
 }
 
 /*

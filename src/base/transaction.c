@@ -22,6 +22,7 @@
  */
 static int	session_level = 0;
 static bool wakes_worker = false;
+static bool was_on_hold = false;
 
 /*
  * Note that the transaction opened, renewed or ended a session.
@@ -41,6 +42,29 @@ void
 atx_transaction_wakes_worker(void)
 {
 	wakes_worker = true;
+}
+
+/*
+ * Note that the transaction kept others from a grant by holding a service, or
+ * that somebody else's hold may have kept it from granting what could have
+ * been: once it is over the worker looks for claims that wait for nobody.
+ */
+void
+atx_transaction_was_on_hold(void)
+{
+	was_on_hold = true;
+}
+
+/* Nothing was written, so nobody else would grant to those who wait. */
+static void
+look_for_idle_claims(void)
+{
+	AtxSlot    *slot = atx_slot_find(MyDatabaseId);
+
+	if (slot == NULL)
+		return;
+	pg_atomic_write_u32(&slot->hold_ended, 1);
+	atx_slot_nudge_worker(slot);
 }
 
 static void
@@ -65,10 +89,12 @@ at_end_of_transaction(XactEvent event, void *arg)
 			/* Rolled back, it may have hidden an older change so far. */
 			if (wakes_worker)
 				atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
+			if (was_on_hold)
+				look_for_idle_claims();
 			/* FALLTHROUGH */
 		case XACT_EVENT_PREPARE:
 			session_level = 0;
-			wakes_worker = false;
+			wakes_worker = was_on_hold = false;
 			break;
 		default:
 			break;

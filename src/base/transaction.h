@@ -11,5 +11,6 @@
 extern void atx_transaction_init(void);
 extern void atx_transaction_used_session(void);
 extern void atx_transaction_wakes_worker(void);
+extern void atx_transaction_was_on_hold(void);
 
 #endif							/* ATX_TRANSACTION_H */

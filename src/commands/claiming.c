@@ -44,14 +44,13 @@ void
 atx_prepare_claims(AtxCall *call)
 {
 	AtxClaim   *holders;
-	AtxClaim	first;
 	int			count;
 
 	atx_claims_require_unchanged(call->service.service_id);
-	if (!atx_claim_first(call->service.service_id, &first))
-		return;
 	count = atx_claims_of_service(call->service.service_id, false, &holders);
-	for (int i = 0; i < count; i++)
+
+	/* Each takes two locks, and there may be any number of them. */
+	for (int i = 0; i < count && atx_private_locks_left() > ATX_MAX_PRIVATE_LOCKS / 2; i++)
 	{
 		AtxExpiry	expiry = {0};
 
@@ -70,14 +69,16 @@ use_claimed(const AtxClaimed *claimed, AtxAccess access, bool create,
 {
 	bool		found = true;
 
-	if (answer.outcome == ATX_DONE && !create)
-		answer = atx_find_service(call, claimed->type, claimed->namespace, claimed->name, &found);
-	if (answer.outcome == ATX_DONE && found)
-		answer = atx_use_service(call, claimed->type, claimed->namespace, claimed->name, access);
+	if (answer.outcome == ATX_DONE)
+		answer = create ?
+			atx_use_service(call, claimed->type, claimed->namespace, claimed->name, access) :
+			atx_use_existing_service(call, claimed->type, claimed->namespace, claimed->name,
+									 access, &found);
 	if (answer.outcome != ATX_DONE || !found)
 		return answer;
 	call->moment = atx_moment(call->authority);
-	atx_prepare_claims(call);
+	if (access != ATX_ACCESS_RELEASE)
+		atx_prepare_claims(call);
 	return answer;
 }
 
@@ -147,7 +148,7 @@ atx_acquire(AtxScope *scope, const AtxClaimed *claimed, const AtxClaimRequest *r
 	result->exists = own_claim(&call, request, &result->claim);
 	if (result->exists && !ATX_CLAIM_GRANTED(&result->claim))
 	{
-		atx_claims_refresh(&call);
+		atx_claims_settle_all(&call);
 		result->exists = own_claim(&call, request, &result->claim);
 	}
 	if (!result->exists)
@@ -261,7 +262,7 @@ atx_cancel_waiting(const AtxAuthority *authority, int64 session_id,
 
 /*
  * End all claims of a session that has ended in this transaction; false if
- * there are too many services for that, and nothing is done.
+ * some are left, because there are too many services or a guard is in the way.
  */
 bool
 atx_release_session(const AtxAuthority *authority, int64 session_id)
@@ -269,6 +270,7 @@ atx_release_session(const AtxAuthority *authority, int64 session_id)
 	int64		service_ids[ATX_MAX_RELEASES + 1];
 	int			count = atx_claim_services_of_session(session_id, ATX_MAX_RELEASES + 1,
 													  service_ids);
+	bool		all = true;
 
 	if (count > ATX_MAX_RELEASES)
 		return false;
@@ -280,18 +282,19 @@ atx_release_session(const AtxAuthority *authority, int64 session_id)
 		atx_lock_service(service_ids[i], session_id, ATX_ACCESS_RELEASE);
 		if (!begin_call(authority, service_ids[i], &call))
 			continue;
-		atx_claims_release_session(&call, session_id);
+		all = atx_claims_release_session(&call, session_id) && all;
 		atx_save_service(&call);
 	}
-	return true;
+	return all;
 }
 
 /*
  * Bring a service up to date if nobody is using it; false if somebody is.
- * The lock is given back if there was nothing to do.
+ * whole: also where something is over in the middle of the queue.  The lock is
+ * given back if there was nothing to do.
  */
 bool
-atx_settle_if_free(const AtxAuthority *authority, int64 service_id)
+atx_settle_if_free(const AtxAuthority *authority, int64 service_id, bool whole)
 {
 	AtxCall		call;
 
@@ -300,7 +303,10 @@ atx_settle_if_free(const AtxAuthority *authority, int64 service_id)
 	if (begin_call(authority, service_id, &call))
 	{
 		atx_prepare_claims(&call);
-		atx_claims_refresh(&call);
+		if (whole)
+			atx_claims_settle_all(&call);
+		else
+			atx_claims_settle(&call);
 		atx_save_service(&call);
 	}
 	if (!call.changed)
@@ -309,28 +315,54 @@ atx_settle_if_free(const AtxAuthority *authority, int64 service_id)
 }
 
 /*
+ * A list of services came, the last of *count, after which the next one may
+ * go on if there was no room for more.
+ */
+static void
+go_on_after(const int64 *service_ids, int found, int limit, int64 *next)
+{
+	if (found == limit && (*next == 0 || service_ids[found - 1] < *next))
+		*next = service_ids[found - 1];
+}
+
+/*
  * Services on which something has to be done that nobody may be waiting for:
  * claims of sessions that ended, claims that waited long enough, delays that
  * are over; idle: also claims that wait although none is granted.  Returns how
  * many, at most ATX_SETTLE_BATCH; one may be there twice.
+ *
+ * They come in order, those above *after, which is moved on, or back to 0 if
+ * there are no more: those that cannot be settled now must not be in the way
+ * of the others.
  */
 int
-atx_services_to_settle(const AtxAuthority *authority, bool idle, int64 *service_ids)
+atx_services_to_settle(const AtxAuthority *authority, bool idle, int64 *after,
+					   int64 *service_ids)
 {
 	AtxMoment	moment = atx_moment(authority);
-	int			share = ATX_SETTLE_BATCH / 4;
+	int			share = ATX_SETTLE_BATCH / 3;
 	int			count = 0;
+	int			found;
+	int64		go_on = 0;
 	AtxTick		next;
 
 	if (atx_claim_next_due(&moment, &next) && next <= moment.now)
 	{
 		/* Some may have come from another clock. */
 		atx_claim_enter_epoch(&moment);
-		count = atx_claim_services_due(&moment, share, service_ids);
+		count = atx_claim_services_due(&moment, *after, share, service_ids);
+		go_on_after(service_ids, count, share, &go_on);
 	}
-	count += atx_claim_services_of_closing(share, service_ids + count);
+	found = atx_claim_services_of_closing(*after, share, service_ids + count);
+	go_on_after(service_ids + count, found, share, &go_on);
+	count += found;
 	if (idle)
-		count += atx_claim_services_idle(share, service_ids + count);
+	{
+		found = atx_claim_services_idle(*after, share, service_ids + count);
+		go_on_after(service_ids + count, found, share, &go_on);
+		count += found;
+	}
+	*after = go_on;
 	return count;
 }
 
@@ -349,6 +381,13 @@ look_at_ticket(int64 session_id, int64 ticket, AtxClaimAnswer *result)
 			result->claim = claims[i];
 		}
 	return !result->exists || ATX_CLAIM_GRANTED(&result->claim);
+}
+
+/* Has it waited for so long that, if a worker were there, it had ended? */
+static bool
+is_overdue(const AtxClaim *claim, AtxTick now)
+{
+	return claim->wait_until != ATX_WAIT_FOR_EVER && claim->wait_until <= now;
 }
 
 static void
@@ -374,14 +413,15 @@ check_waiter(AtxScope *scope, int64 session_id)
 
 /* False if we may not write, or somebody is using the service. */
 static bool
-settle_for_waiter(int64 service_id)
+settle_for_waiter(const AtxClaim *claim, AtxTick now)
 {
 	const AtxAuthority *authority;
 
 	if (XactReadOnly || RecoveryInProgress())
 		return false;
 	authority = atx_authority_current();
-	return authority != NULL && atx_settle_if_free(authority, service_id);
+	return authority != NULL &&
+		atx_settle_if_free(authority, claim->service_id, is_overdue(claim, now));
 }
 
 /*
@@ -406,7 +446,7 @@ atx_wait_ticket(AtxScope *scope, int64 session_id, int64 ticket, int64 timeout,
 			return answer;
 		refuse_own_ticket(&result->claim);
 		/* Nobody rang for a while: perhaps there is nobody who would. */
-		if (!rung && settle_for_waiter(result->claim.service_id) &&
+		if (!rung && settle_for_waiter(&result->claim, now) &&
 			look_at_ticket(session_id, ticket, result))
 			return answer;
 		if (now >= until)

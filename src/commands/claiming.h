@@ -56,7 +56,7 @@ extern AtxAnswer atx_wait_ticket(AtxScope *scope, int64 session_id, int64 ticket
 
 extern bool atx_release_session(const AtxAuthority *authority, int64 session_id);
 extern int	atx_services_to_settle(const AtxAuthority *authority, bool idle,
-								   int64 *service_ids);
-extern bool atx_settle_if_free(const AtxAuthority *authority, int64 service_id);
+								   int64 *after, int64 *service_ids);
+extern bool atx_settle_if_free(const AtxAuthority *authority, int64 service_id, bool whole);
 
 #endif							/* ATX_CLAIMING_H */

@@ -147,6 +147,8 @@ atx_change_election(AtxScope *scope, const AtxClaimed *claimed, const char *cand
 	*found = false;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0)
 		return answer;
+	/* Those whose sessions have ended do not stand any more. */
+	atx_claims_settle_all(&call);
 	candidates = atx_election_candidates(&call);
 	claim = find_candidate(&candidates, candidate);
 	*found = change(&call, candidate);
@@ -198,18 +200,6 @@ atx_force_release(AtxScope *scope, const AtxClaimed *claimed, int64 token,
 	return answer;
 }
 
-/* ERROR 55000 if others would still have what one of them gives away. */
-static void
-check_transfer(AtxCall *call, const AtxClaimed *claimed, const AtxClaim *from,
-			   const AtxClaim *to)
-{
-	if (!atx_claim_fits(call, from, to))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("\"%s\" is shared with others", claimed->name),
-				 errhint("Release their grants first.")));
-}
-
 static bool
 find_ticket(AtxCall *call, int64 ticket, AtxClaim *claim)
 {
@@ -227,7 +217,8 @@ find_ticket(AtxCall *call, int64 ticket, AtxClaim *claim)
 
 /*
  * Take a grant away and give it to a claim that waits, for an administrator;
- * *new_token is 0, and nothing is done, if either is not there.
+ * *new_token is 0, and neither is touched, if one is not there or if others
+ * share the grant and leave no room.
  */
 AtxAnswer
 atx_transfer(AtxScope *scope, const AtxClaimed *claimed, int64 token, int64 ticket,
@@ -239,14 +230,12 @@ atx_transfer(AtxScope *scope, const AtxClaimed *claimed, int64 token, int64 tick
 	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
 
 	*new_token = 0;
-	if (answer.outcome != ATX_DONE || call.service.service_id == 0)
+	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0)
 		return answer;
-	/* Whoever waits in vain is not to get it. */
-	atx_claims_refresh(&call);
-	if (token > 0 && atx_claim_find(call.service.service_id, -token, &from) &&
-		find_ticket(&call, ticket, &to))
+	atx_claims_settle_all(&call);
+	if (atx_claim_find(call.service.service_id, -token, &from) &&
+		find_ticket(&call, ticket, &to) && atx_claim_fits_instead(&call, &from, &to))
 	{
-		check_transfer(&call, claimed, &from, &to);
 		note_intervention(scope, claimed, &call, &from, "transfer_from", reason);
 		atx_claim_end_or_retry(&call, &from);
 		atx_claim_grant(&call, &to);

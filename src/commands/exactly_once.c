@@ -193,15 +193,6 @@ atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered, AtxAccess access)
 	return answer;
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /*
  * Lock several numbers in one order, so that two batches with common numbers
  * do not deadlock.
@@ -215,9 +206,7 @@ atx_lock_numbers(const AtxNumberName *numbers, int count)
 	for (int i = 0; i < count; i++)
 		if (!atx_locked_exclusive(ATX_LOCK_SESSION, numbers[i].session_id))
 			ids[n++] = lock_id(numbers[i].session_id, numbers[i].sequence_num);
-	qsort(ids, n, sizeof(int64), compare_ids);
-	for (int i = 0; i < n; i++)
-		atx_lock_exclusive(ATX_LOCK_COMMAND, ids[i]);
+	atx_lock_all_exclusive(ATX_LOCK_COMMAND, ids, n);
 }
 
 static void

@@ -21,6 +21,9 @@
 /* Beyond so many numbers of one call, it locks out the session's others. */
 #define ATX_MAX_NUMBER_LOCKS	64
 
+/* Entries a batch locks one by one; with more it has the service alone. */
+#define ATX_MAX_ENTRY_LOCKS		64
+
 /* In place of a number of outputs: the command is over for its client. */
 #define ATX_ALL_OUTPUTS			INT64CONST(-1)
 

@@ -33,33 +33,6 @@
 #include "commands/services.h"
 #include "tables/session.h"
 
-static bool held = false;		/* some service, by this transaction */
-
-static void
-at_end_of_transaction(XactEvent event, void *arg)
-{
-	AtxSlot    *slot;
-
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
-		return;
-	/* Nothing was written, so nobody else would grant to those who wait. */
-	if (held && (slot = atx_slot_find(MyDatabaseId)) != NULL)
-	{
-		pg_atomic_write_u32(&slot->hold_ended, 1);
-		atx_slot_nudge_worker(slot);
-	}
-	held = false;
-}
-
-/*
- * Register the callback; once per process.
- */
-void
-atx_guards_init(void)
-{
-	RegisterXactCallback(at_end_of_transaction, NULL);
-}
-
 /*
  * A transaction that keeps others from what they wait for must not idle: the
  * waiters are not seen in pg_locks, so the server itself has to end it.
@@ -181,18 +154,16 @@ refuse_to_wait_longer(const AtxClaimed *claimed)
 }
 
 /*
- * Sleep until something happens to a service, with the look taken at position;
- * somebody may also have to be helped who ended without telling.
+ * Sleep until something happens to a service, with the look taken at position.
+ * To take the service from a session that has expired is for others: the next
+ * in the queue would be granted it, and nobody would see that before the end
+ * of this transaction.
  */
 static void
-wait_for_service(const AtxAuthority *authority, int64 service_id, uint64 *position,
-				 AtxTick until)
+wait_for_service(int64 service_id, uint64 *position, AtxTick until)
 {
-	AtxTick		now = atx_now();
-
 	CHECK_FOR_INTERRUPTS();
-	if (!atx_doorbell_wait(service_id, position, Min(until, now + ATX_POLL_INTERVAL)))
-		(void) atx_settle_if_free(authority, service_id);
+	(void) atx_doorbell_wait(service_id, position, Min(until, atx_now() + ATX_POLL_INTERVAL));
 }
 
 /*
@@ -219,14 +190,15 @@ atx_hold(const AtxClaimed *claimed, int64 *token)
 		uint64		position = atx_doorbell_position(service_id);
 
 		atx_lock_exclusive(ATX_LOCK_HOLD, service_id);
+		/* Even if it is given back at once: a grant may have met it. */
+		atx_transaction_was_on_hold();
 		if (!is_claimed(service_id))
 			break;
 		atx_unlock_exclusive(ATX_LOCK_HOLD, service_id);
 		if (atx_now() >= until)
 			refuse_to_wait_longer(claimed);
-		wait_for_service(call.authority, service_id, &position, until);
+		wait_for_service(service_id, &position, until);
 	}
-	held = true;
 	*token = atx_index_draw(call.authority);
 	atx_transaction_used_session();
 	limit_idling();

@@ -12,7 +12,6 @@
 
 #include "commands/claiming.h"
 
-extern void atx_guards_init(void);
 extern AtxAnswer atx_assert_grant(AtxScope *scope, const AtxClaimed *claimed, int64 token);
 extern bool atx_is_guarded(const char *namespace, const char *name);
 extern AtxAnswer atx_hold(const AtxClaimed *claimed, int64 *token);

@@ -22,6 +22,9 @@
 
 #define MAX_ENTRIES		100000
 
+/* Locks that must be left to go on with another service. */
+#define LOCKS_TO_SETTLE	32
+
 static int64
 end_due_sessions(const AtxAuthority *authority)
 {
@@ -50,15 +53,26 @@ forget_old_sessions(const AtxAuthority *authority)
 		;
 }
 
-/* Those that somebody is using are left for the next call. */
+/*
+ * Those that somebody is using are left for the next call, and so are those
+ * for which there is no room among the transaction's locks.
+ */
 static void
 settle_services(const AtxAuthority *authority)
 {
 	int64		service_ids[ATX_SETTLE_BATCH];
-	int			count = atx_services_to_settle(authority, true, service_ids);
+	int64		after = 0;
 
-	for (int i = 0; i < count; i++)
-		(void) atx_settle_if_free(authority, service_ids[i]);
+	do
+	{
+		int			count = atx_services_to_settle(authority, true, &after, service_ids);
+
+		for (int i = 0; i < count && atx_private_locks_left() >= LOCKS_TO_SETTLE; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			(void) atx_settle_if_free(authority, service_ids[i], true);
+		}
+	} while (after != 0 && atx_private_locks_left() >= LOCKS_TO_SETTLE);
 }
 
 /* At most so many, in one transaction: the next call goes on. */

@@ -27,6 +27,9 @@
 #include "tables/lease.h"
 #include "tables/session.h"
 
+/* Locks that must be left in a transaction for taking away one grant more. */
+#define LOCKS_NEEDED	8
+
 /* The limits are counted for one claim in so many. */
 #define COUNT_EVERY		64
 
@@ -116,6 +119,16 @@ atx_claim_end(AtxCall *call, const AtxClaim *claim)
 	return true;
 }
 
+/* ERROR 40001: the caller may try again when the guard is over. */
+static void
+refuse_guarded(int64 claim_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("claim " INT64_FORMAT " is guarded by another transaction", claim_id),
+			 errhint("The transaction might succeed if retried.")));
+}
+
 /*
  * Make sure that no guard keeps a claim where it is.  Callers have taken its
  * lock before that of the service, if it was there to be seen: ERROR 40001 if
@@ -126,11 +139,7 @@ atx_claim_lock_or_retry(const AtxClaim *claim)
 {
 	if (ATX_CLAIM_GRANTED(claim) &&
 		!atx_try_lock_exclusive(ATX_LOCK_CLAIM, claim->claim_id))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("claim " INT64_FORMAT " is guarded by another transaction",
-						claim->claim_id),
-				 errhint("The transaction might succeed if retried.")));
+		refuse_guarded(claim->claim_id);
 }
 
 /*
@@ -183,18 +192,10 @@ read_holders(const AtxCall *call)
 }
 
 /*
- * Is there room for a claim once one that is granted has ended?
+ * Take the service from those who are gone; true if anything has changed.
+ * There may be more of them than one transaction can lock: the others stay for
+ * the next one.
  */
-bool
-atx_claim_fits(AtxCall *call, const AtxClaim *leaving, const AtxClaim *coming)
-{
-	Holders		holders = read_holders(call);
-
-	return holders.used - leaving->weight + coming->weight <=
-		call->type->claims->capacity(&call->service);
-}
-
-/* Take the service from those who are gone; true if anything has changed. */
 static bool
 remove_dead_holders(AtxCall *call, const Holders *holders)
 {
@@ -205,6 +206,8 @@ remove_dead_holders(AtxCall *call, const Holders *holders)
 		const AtxClaim *holder = &holders->claims[i];
 
 		CHECK_FOR_INTERRUPTS();
+		if (atx_private_locks_left() < LOCKS_NEEDED)
+			break;
 		if (!is_over(call, holder) || !atx_claim_end(call, holder))
 			continue;
 		if (holder->session_id != ATX_DELAY_SESSION)
@@ -214,9 +217,12 @@ remove_dead_holders(AtxCall *call, const Holders *holders)
 	return removed;
 }
 
-/* End a claim that waits in vain; false if it may still be granted. */
+/*
+ * End a claim that waits if its session has ended, or if it has waited long
+ * enough; false if it goes on waiting.
+ */
 static bool
-end_if_in_vain(AtxCall *call, const AtxClaim *claim)
+end_if_over(AtxCall *call, const AtxClaim *claim)
 {
 	if (!session_lives(claim->session_id))
 		atx_claim_cancel_command(call, claim, ATX_STATUS_CANCELED, "the session has ended");
@@ -224,7 +230,8 @@ end_if_in_vain(AtxCall *call, const AtxClaim *claim)
 		atx_claim_cancel_command(call, claim, ATX_STATUS_CONFLICT, call->type->claims->held);
 	else
 		return false;
-	return atx_claim_end(call, claim);
+	(void) atx_claim_end(call, claim);
+	return true;
 }
 
 /* The first that waits and is still to be granted; false if there is none. */
@@ -234,10 +241,27 @@ next_in_queue(AtxCall *call, AtxClaim *claim)
 	while (atx_claim_first_waiting(call->service.service_id, claim))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!end_if_in_vain(call, claim))
+		if (!end_if_over(call, claim))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * End what is over anywhere in the queue.  Whoever acquires or releases has no
+ * need of it, since what is over goes when it has come to the front.
+ */
+static void
+clear_queue(AtxCall *call)
+{
+	AtxClaim   *claims;
+	int			count = atx_claims_over(call->service.service_id, &call->moment, &claims);
+
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) end_if_over(call, &claims[i]);
+	}
 }
 
 /* May anything be granted, as far as hold() is concerned? */
@@ -253,45 +277,60 @@ not_on_hold(const AtxCall *call)
 void
 atx_claims_settle(AtxCall *call)
 {
-	Holders		holders = read_holders(call);
+	Holders		holders;
 	AtxClaim	next;
 
+	if (!atx_claim_first(call->service.service_id, &next))
+		return;
+	holders = read_holders(call);
 	if (remove_dead_holders(call, &holders))
 		holders = read_holders(call);
 	while (next_in_queue(call, &next) &&
-		   holders.used + next.weight <= call->type->claims->capacity(&call->service) &&
-		   not_on_hold(call))
+		   holders.used + next.weight <= call->type->claims->capacity(&call->service))
 	{
+		if (!not_on_hold(call))
+		{
+			atx_transaction_was_on_hold();
+			break;
+		}
 		atx_claim_grant(call, &next);
 		holders.used += next.weight;
 	}
 }
 
 /*
- * The same, and end what waits in vain anywhere in the queue.  Who just comes
- * or goes need not know of it, but those who wait, and the sessions, do.
+ * The same, and end what is over also in the middle of the queue.
  */
 void
-atx_claims_refresh(AtxCall *call)
+atx_claims_settle_all(AtxCall *call)
 {
-	AtxClaim   *claims;
-	int			count = atx_claims_in_vain(call->service.service_id, &call->moment, &claims);
-
-	for (int i = 0; i < count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		(void) end_if_in_vain(call, &claims[i]);
-	}
+	clear_queue(call);
 	atx_claims_settle(call);
 }
 
-/* Is there room for one more, with nobody before it? */
+/*
+ * Would there be room for a claim in the place of one that is granted?
+ */
+bool
+atx_claim_fits_instead(AtxCall *call, const AtxClaim *granted, const AtxClaim *claim)
+{
+	Holders		holders = read_holders(call);
+
+	return holders.used - granted->weight + claim->weight <=
+		call->type->claims->capacity(&call->service);
+}
+
+/*
+ * Is there room for one more, with nobody before it?  *on_hold: there would be
+ * if nobody held the service.
+ */
 static bool
-is_free(AtxCall *call, int32 weight)
+is_free(AtxCall *call, int32 weight, bool *on_hold)
 {
 	Holders		holders;
 	AtxClaim	first;
 
+	*on_hold = false;
 	if (atx_claim_first(call->service.service_id, &first))
 	{
 		atx_claims_settle(call);
@@ -303,7 +342,8 @@ is_free(AtxCall *call, int32 weight)
 	}
 	else if (weight > call->type->claims->capacity(&call->service))
 		return false;
-	return not_on_hold(call);
+	*on_hold = !not_on_hold(call);
+	return !*on_hold;
 }
 
 static void
@@ -358,10 +398,14 @@ insert_waiting(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim)
 bool
 atx_claim_request(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim)
 {
-	bool		free = is_free(call, request->weight);
+	bool		on_hold;
+	bool		free = is_free(call, request->weight, &on_hold);
 
 	if (!free && request->timeout == 0)
 		return false;
+	/* Whoever holds the service cannot see who begins to wait just now. */
+	if (on_hold)
+		atx_transaction_was_on_hold();
 	memset(claim, 0, sizeof(*claim));
 	claim->service_id = call->service.service_id;
 	claim->session_id = request->session_id;
@@ -380,21 +424,37 @@ atx_claim_request(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim
 }
 
 /*
- * End all claims of a session on the service, as far as no guard keeps them
- * from ending, and grant what can be.
+ * End all claims of a session on the service and grant what can be; false if a
+ * guard keeps one from ending.
  */
-void
+bool
 atx_claims_release_session(AtxCall *call, int64 session_id)
 {
 	AtxClaim   *claims;
 	int			count = atx_claims_of_session(session_id, call->service.service_id, &claims);
+	int			ended = 0;
 
 	for (int i = 0; i < count; i++)
 		if (atx_claim_end(call, &claims[i]))
 		{
 			atx_claim_cancel_command(call, &claims[i], ATX_STATUS_CANCELED,
 									 "the claim was withdrawn");
-			leave_delay(call, &claims[i]);
+			ended++;
 		}
 	atx_claims_settle(call);
+	return ended == count;
+}
+
+/*
+ * The same for a session that closes the service; ERROR 40001 if a guard keeps
+ * a claim from ending, since nobody would end it later.
+ */
+void
+atx_claims_detach_session(AtxCall *call)
+{
+	AtxClaim   *claims;
+
+	if (!atx_claims_release_session(call, call->session_id) &&
+		atx_claims_of_session(call->session_id, call->service.service_id, &claims) > 0)
+		refuse_guarded(claims[0].claim_id);
 }

@@ -50,10 +50,12 @@ extern bool atx_claim_end(AtxCall *call, const AtxClaim *claim);
 extern void atx_claim_grant(AtxCall *call, AtxClaim *claim);
 extern void atx_claim_lock_or_retry(const AtxClaim *claim);
 extern void atx_claim_end_or_retry(AtxCall *call, const AtxClaim *claim);
-extern bool atx_claim_fits(AtxCall *call, const AtxClaim *leaving, const AtxClaim *coming);
 extern void atx_claims_settle(AtxCall *call);
-extern void atx_claims_refresh(AtxCall *call);
-extern void atx_claims_release_session(AtxCall *call, int64 session_id);
+extern void atx_claims_settle_all(AtxCall *call);
+extern bool atx_claim_fits_instead(AtxCall *call, const AtxClaim *granted,
+								   const AtxClaim *claim);
+extern bool atx_claims_release_session(AtxCall *call, int64 session_id);
+extern void atx_claims_detach_session(AtxCall *call);
 extern void atx_claim_cancel_command(AtxCall *call, const AtxClaim *claim,
 									 AtxStatus status, const char *message);
 

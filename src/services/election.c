@@ -49,7 +49,7 @@ atx_election_candidates(AtxCall *call)
 static AtxCandidates
 live_candidates(AtxCall *call)
 {
-	atx_claims_refresh(call);
+	atx_claims_settle_all(call);
 	return atx_election_candidates(call);
 }
 
@@ -398,6 +398,9 @@ apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 
 	/* The oneofs of input and output number their members alike. */
 	output.output_case = (int) input->input_case;
+	/* Those whose sessions have ended do not stand any more. */
+	if (access_of(message) == ATX_ACCESS_MOVE)
+		atx_claims_settle_all(call);
 	switch (input->input_case)
 	{
 		case OPERATION(ENTER):

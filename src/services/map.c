@@ -19,6 +19,7 @@
 #include "base/codec.h"
 #include "base/duration.h"
 #include "base/transaction.h"
+#include "compat.h"
 #include "services/map.h"
 
 #define OPERATION(name) \
@@ -117,6 +118,9 @@ write_entry(AtxCall *call, const AtxMapWrite *write, Presence wanted, bool keep_
 	{
 		bool		keep;
 
+		/* An index drawn before the change of somebody else is too low. */
+		call->index = 0;
+		call->changed = false;
 		answer.existed = find_live(call, write->key, &answer.before, &has_row);
 		answer.status = check_presence(&answer, wanted, write->prev_index);
 		if (answer.status != ATX_STATUS_OK)
@@ -232,6 +236,24 @@ access_of(const ProtobufCMessage *message)
 			return ATX_ACCESS_EXCLUSIVE;
 		default:
 			return ATX_ACCESS_NONE;
+	}
+}
+
+static const char *
+key_of(const ProtobufCMessage *message)
+{
+	const MapInput *input = (const MapInput *) message;
+
+	switch (input->payload_case)
+	{
+		case OPERATION(PUT):
+			return input->put->key;
+		case OPERATION(INSERT):
+			return input->insert->key;
+		case OPERATION(UPDATE):
+			return input->update->key;
+		default:
+			return input->remove->key;
 	}
 }
 
@@ -496,5 +518,6 @@ const AtxServiceType atx_map_type = {
 	.name = "map",
 	.input = &atomix__multiraft__map__v1__map_input__descriptor,
 	.access = access_of,
+	.key = key_of,
 	.apply = apply
 };

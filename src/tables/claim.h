@@ -44,19 +44,19 @@ extern bool atx_claim_find(int64 service_id, int64 position, AtxClaim *claim);
 extern bool atx_claim_first(int64 service_id, AtxClaim *claim);
 extern void atx_claims_require_unchanged(int64 service_id);
 extern int	atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims);
+extern int	atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims);
 extern bool atx_claim_first_waiting(int64 service_id, AtxClaim *claim);
-extern int	atx_claims_in_vain(int64 service_id, const AtxMoment *moment, AtxClaim **claims);
 extern int	atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims);
 extern int64 atx_claims_count_of_session(int64 session_id, int64 limit);
 extern int64 atx_claims_count_of_service(int64 service_id, int64 limit);
 extern void atx_claim_change(const AtxClaim *claim, int64 position, const AtxMoment *moment);
 extern void atx_claim_delete(const AtxClaim *claim);
-extern int	atx_claims_delete_all(int64 service_id, AtxClaim **claims);
 
 extern int	atx_claim_services_of_session(int64 session_id, int limit, int64 *service_ids);
-extern int	atx_claim_services_of_closing(int limit, int64 *service_ids);
-extern int	atx_claim_services_due(const AtxMoment *moment, int limit, int64 *service_ids);
-extern int	atx_claim_services_idle(int limit, int64 *service_ids);
+extern int	atx_claim_services_of_closing(int64 after, int limit, int64 *service_ids);
+extern int	atx_claim_services_due(const AtxMoment *moment, int64 after, int limit,
+								   int64 *service_ids);
+extern int	atx_claim_services_idle(int64 after, int limit, int64 *service_ids);
 extern bool atx_claim_next_due(const AtxMoment *moment, AtxTick *at);
 extern void atx_claim_enter_epoch(const AtxMoment *moment);
 

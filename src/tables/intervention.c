@@ -16,9 +16,10 @@
 #include "tables/intervention.h"
 
 static AtxStatement insert = {
-	"INSERT INTO atomix.intervention (at, service_id, namespace, name, actor,"
-	" action, session_id, token, ticket, reason, index)"
-	" VALUES ($1, $2, $3, $4, pg_catalog.pg_get_userbyid($5), $6, NULLIF($7, 0), NULLIF($8, 0), NULLIF($9, 0), $10, $11)",
+	"INSERT INTO atomix.intervention (index, at, service_id, namespace, name, actor,"
+	" action, session_id, token, ticket, reason)"
+	" VALUES ($11, $1, $2, $3, $4, pg_catalog.pg_get_userbyid($5), $6, NULLIF($7, 0),"
+	" NULLIF($8, 0), NULLIF($9, 0), $10)",
 	11, {TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID, OIDOID, TEXTOID, INT8OID, INT8OID,
 	INT8OID, TEXTOID, INT8OID}
 };

@@ -107,9 +107,11 @@ typedef struct Settling
 {
 	const AtxAuthority *authority;
 	bool		idle;			/* also where nothing is granted */
+	bool		in_use;			/* the service at hand */
 	int64		service_ids[ATX_SETTLE_BATCH];
 	int			count;
 	int64		one;			/* the service at hand */
+	int64		after;			/* those up to this one were looked at */
 } Settling;
 
 /* Renewals of memory on their way to the rows. */
@@ -512,7 +514,7 @@ list_step(void *state)
 	Settling   *settling = (Settling *) state;
 
 	settling->count = atx_services_to_settle(settling->authority, settling->idle,
-											 settling->service_ids);
+											 &settling->after, settling->service_ids);
 }
 
 static void
@@ -520,31 +522,35 @@ settle_step(void *state)
 {
 	Settling   *settling = (Settling *) state;
 
-	(void) atx_settle_if_free(settling->authority, settling->one);
+	settling->in_use = !atx_settle_if_free(settling->authority, settling->one, true);
 }
 
 /*
  * Release the claims of sessions that have ended, and end those that waited
- * long enough, one service after the other.
+ * long enough, one service after the other, a batch at a time.
  */
 static void
 settle_services(const AtxAuthority *authority)
 {
-	Settling	settling = {
-		.authority = authority,
-		.idle = pg_atomic_exchange_u32(&atx_worker_slot->hold_ended, 0) != 0
-	};
+	static Settling settling;
+	bool		flagged = pg_atomic_exchange_u32(&atx_worker_slot->hold_ended, 0) != 0;
 
+	/* A pass over all goes on as it began. */
+	settling.idle = flagged || (settling.idle && settling.after != 0);
+	settling.authority = authority;
 	between_steps();
 	if (atx_run(list_step, &settling, "looking for claims") != ATX_RUN_DONE)
-		settling.count = 0;
+		settling.count = settling.after = 0;
 	for (int i = 0; i < settling.count; i++)
 	{
 		between_steps();
 		settling.one = settling.service_ids[i];
-		(void) atx_run(settle_step, &settling, "settling claims");
+		/* Nothing but the flag tells of those that wait for nobody. */
+		if (atx_run(settle_step, &settling, "settling claims") == ATX_RUN_DONE &&
+			settling.in_use && settling.idle)
+			pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
 	}
-	claims_retry_at = settling.count == ATX_SETTLE_BATCH ? 0 :
+	claims_retry_at = settling.after != 0 ? 0 :
 		atx_now() + RETRY_BUSY_MS * ATX_TICKS_PER_MS;
 }
 
