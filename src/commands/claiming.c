@@ -77,7 +77,10 @@ use_claimed(const AtxClaimed *claimed, AtxAccess access, bool create,
 	if (answer.outcome != ATX_DONE || !found)
 		return answer;
 	call->moment = atx_moment(call->authority);
-	if (access != ATX_ACCESS_RELEASE)
+	/* Who releases need not know whether other holders have expired. */
+	if (access == ATX_ACCESS_RELEASE)
+		atx_claims_require_unchanged(call->service.service_id);
+	else
 		atx_prepare_claims(call);
 	return answer;
 }
