@@ -72,6 +72,23 @@ open_or_refuse(const AtxTable *table, Oid oid, LOCKMODE mode)
 }
 
 /*
+ * Open the index of the key.  REINDEX CONCURRENTLY puts another one under its
+ * name; the old one is no longer kept up to date soon after, and then dropped.
+ */
+static Relation
+open_key(AtxTable *table, LOCKMODE mode)
+{
+	Relation	key = try_relation_open(table->key_oid, mode);
+
+	if (key != NULL && key->rd_index->indisvalid)
+		return key;
+	if (key != NULL)
+		relation_close(key, NoLock);
+	table->key_oid = get_relname_relid(table->key, atx_extension()->schema);
+	return open_or_refuse(table, table->key_oid, mode);
+}
+
+/*
  * Open a table; its locks stay until the transaction ends, as a statement's.
  */
 void
@@ -81,7 +98,7 @@ atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write)
 
 	look_up(table);
 	cursor->heap = open_or_refuse(table, table->heap_oid, mode);
-	cursor->key = open_or_refuse(table, table->key_oid, mode);
+	cursor->key = open_key(table, mode);
 	cursor->slot = table_slot_create(cursor->heap, NULL);
 	cursor->scan = NULL;
 }
@@ -192,8 +209,13 @@ insert_into_index(Relation heap, Oid index_oid, TupleTableSlot *slot)
 
 	Assert(info->ii_Expressions == NIL);
 	FormIndexDatum(info, slot, NULL, values, nulls);
-	/* The only condition that our indexes have: their last column is given. */
-	if (info->ii_Predicate == NIL || !nulls[info->ii_NumIndexKeyAttrs - 1])
+
+	/*
+	 * One that is being built concurrently is not ready at first.  The only
+	 * condition that our indexes have: their last column is given.
+	 */
+	if (info->ii_ReadyForInserts &&
+		(info->ii_Predicate == NIL || !nulls[info->ii_NumIndexKeyAttrs - 1]))
 		(void) index_insert(index, values, nulls, &slot->tts_tid, heap,
 							info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
 							false, info);
