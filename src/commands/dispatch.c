@@ -374,6 +374,22 @@ run_all(Batch *batch, int count, AtxResult *results)
 }
 
 /*
+ * Read the floor after the numbers that are known: one that was acknowledged
+ * between the two reads is either among these or below the floor.  Read the
+ * other way round, it would be neither, and be executed again.
+ */
+static AtxAnswer
+read_floor_anew(AtxScope *scope, AtxNumbered *numbered)
+{
+	AtxAdmission now;
+
+	if (!atx_command_admit(numbered->session_id, 0, 0, scope->caller, &now))
+		return atx_why_not_usable(numbered->session_id, scope->caller);
+	numbered->admission.ack_floor = now.ack_floor;
+	return ATX_ANSWER_DONE;
+}
+
+/*
  * Execute commands on one service in one go, with numbers in a row from that
  * of the address.  A member that is refused does not stop the others; a
  * number that cannot be used stops all.
@@ -398,8 +414,13 @@ atx_commands(AtxScope *scope, const AtxAddress *address, const AtxPayload *paylo
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (address->sequence_num != 0)
+	{
 		batch.nknown = atx_command_range(address->session_id, address->sequence_num,
 										 address->sequence_num + count - 1, &batch.known);
+		answer = read_floor_anew(scope, &batch.numbered);
+		if (answer.outcome != ATX_DONE)
+			return answer;
+	}
 	if ((!batch.numbered.admission.attached || batch.operations[0].type == NULL) &&
 		batch.nknown < count)
 		return not_open(address, batch.numbered.admission.deleted);
