@@ -265,24 +265,28 @@ atx_cancel_waiting(const AtxAuthority *authority, int64 session_id,
 
 /*
  * End all claims of a session that has ended in this transaction; false if
- * some are left, because there are too many services or a guard is in the way.
+ * some are left, because there are too many or a guard is in the way.
  */
 bool
 atx_release_session(const AtxAuthority *authority, int64 session_id)
 {
-	int64		service_ids[ATX_MAX_RELEASES + 1];
-	int			count = atx_claim_services_of_session(session_id, ATX_MAX_RELEASES + 1,
-													  service_ids);
+	int64		service_ids[ATX_MAX_RELEASES];
+	AtxClaim   *claims;
+	int			count = atx_claims_of_session(session_id, 0, &claims);
 	bool		all = true;
 
-	if (count > ATX_MAX_RELEASES)
+	if (count > ATX_MAX_RELEASES || atx_private_locks_left() < ATX_MAX_PRIVATE_LOCKS / 2)
 		return false;
+
+	/* Before all services: others can use them while we wait for guards. */
+	atx_lock_claims(0, session_id);
+	count = atx_claim_services_of_session(session_id, ATX_MAX_RELEASES, service_ids);
 	for (int i = 0; i < count; i++)
 	{
 		AtxCall		call;
 
 		CHECK_FOR_INTERRUPTS();
-		atx_lock_service(service_ids[i], session_id, ATX_ACCESS_RELEASE);
+		atx_lock_service(service_ids[i], session_id, ATX_ACCESS_EXCLUSIVE);
 		if (!begin_call(authority, service_ids[i], &call))
 			continue;
 		all = atx_claims_release_session(&call, session_id) && all;
@@ -301,7 +305,9 @@ atx_settle_if_free(const AtxAuthority *authority, int64 service_id, bool whole)
 {
 	AtxCall		call;
 
-	if (!atx_try_lock_exclusive(ATX_LOCK_SERVICE, service_id))
+	/* What is not the caller's own business must not make its call fail. */
+	if (atx_private_locks_left() < ATX_MAX_PRIVATE_LOCKS / 4 ||
+		!atx_try_lock_exclusive(ATX_LOCK_SERVICE, service_id))
 		return false;
 	if (begin_call(authority, service_id, &call))
 	{
@@ -414,13 +420,17 @@ check_waiter(AtxScope *scope, int64 session_id)
 		ATX_ANSWER_DONE : atx_why_not_usable(session_id, scope->caller);
 }
 
-/* False if we may not write, or somebody is using the service. */
+/*
+ * Do what the worker would.  False if we may not write, or somebody is using
+ * the service; at REPEATABLE READ and above changes of others, which we wait
+ * for, would be an error.
+ */
 static bool
 settle_for_waiter(const AtxClaim *claim, AtxTick now)
 {
 	const AtxAuthority *authority;
 
-	if (XactReadOnly || RecoveryInProgress())
+	if (XactReadOnly || RecoveryInProgress() || IsolationUsesXactSnapshot())
 		return false;
 	authority = atx_authority_current();
 	return authority != NULL &&

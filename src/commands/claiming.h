@@ -13,7 +13,7 @@
 #include "base/spi.h"
 #include "services/claims.h"
 
-/* Services whose claims close_session ends in the caller's transaction. */
+/* Claims that close_session ends in the caller's transaction. */
 #define ATX_MAX_RELEASES	64
 
 /* Services one look at what is to be settled finds at most. */

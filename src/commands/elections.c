@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "base/private_lock.h"
 #include "commands/elections.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
@@ -177,6 +178,25 @@ atx_read_term(const AtxClaimed *claimed, AtxTerm *term)
 }
 
 /*
+ * Lock a service to end the grant with a token.  Guards of it are waited for
+ * before that; those of others, who share the lock, are no concern.
+ */
+static AtxAnswer
+use_to_end(const AtxClaimed *claimed, int64 token, AtxCall *call)
+{
+	AtxClaim	claim;
+	bool		found;
+	AtxAnswer	answer = atx_find_service(call, claimed->type, claimed->namespace,
+										  claimed->name, &found);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (found && token > 0 && atx_claim_find(call->service.service_id, -token, &claim))
+		atx_lock_exclusive(ATX_LOCK_CLAIM, claim.claim_id);
+	return atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, false, call);
+}
+
+/*
  * Take a grant away, for an administrator; *released is false if there is
  * none with that token.
  */
@@ -186,7 +206,7 @@ atx_force_release(AtxScope *scope, const AtxClaimed *claimed, int64 token,
 {
 	AtxCall		call;
 	AtxClaim	claim;
-	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
+	AtxAnswer	answer = use_to_end(claimed, token, &call);
 
 	*released = false;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0 ||
@@ -227,7 +247,7 @@ atx_transfer(AtxScope *scope, const AtxClaimed *claimed, int64 token, int64 tick
 	AtxCall		call;
 	AtxClaim	from;
 	AtxClaim	to;
-	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
+	AtxAnswer	answer = use_to_end(claimed, token, &call);
 
 	*new_token = 0;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0)

@@ -176,22 +176,30 @@ atx_hold(const AtxClaimed *claimed, int64 *token)
 	AtxCall		call = {0};
 	AtxTick		until = wait_limit();
 	AtxAnswer	answer = atx_await_authority(&call.authority);
-	int64		service_id;
 
-	if (answer.outcome == ATX_DONE)
-		answer = atx_use_service(&call, claimed->type, claimed->namespace, claimed->name,
-								 ATX_ACCESS_NONE);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 
-	service_id = call.service.service_id;
 	for (;;)
 	{
-		uint64		position = atx_doorbell_position(service_id);
+		int64		service_id;
+		uint64		position;
 
+		/* Each time: while we waited it may have been deleted and made anew. */
+		answer = atx_use_service(&call, claimed->type, claimed->namespace, claimed->name,
+								 ATX_ACCESS_NONE);
+		if (answer.outcome != ATX_DONE)
+			return answer;
+		service_id = call.service.service_id;
+		position = atx_doorbell_position(service_id);
 		atx_lock_exclusive(ATX_LOCK_HOLD, service_id);
 		/* Even if it is given back at once: a grant may have met it. */
 		atx_transaction_was_on_hold();
+		if (!atx_service_load(service_id, &call.service))
+		{
+			atx_unlock_exclusive(ATX_LOCK_HOLD, service_id);
+			continue;
+		}
 		if (!is_claimed(service_id))
 			break;
 		atx_unlock_exclusive(ATX_LOCK_HOLD, service_id);

@@ -71,7 +71,7 @@ atx_check_service_name(const char *namespace, const char *name)
 
 /*
  * Lock the granted claims on a service, of a session or of all if that is 0,
- * waiting for guards.  Before the service's lock, so that meanwhile others
+ * or those of a session on all services, waiting for guards.  Before the service's lock, so that meanwhile others
  * can use the service.
  */
 void
@@ -403,6 +403,20 @@ delete_claims(AtxCall *call)
 }
 
 /*
+ * ERROR 40001 while another transaction holds the service: a lock made anew
+ * under its name could be granted beside it.
+ */
+static void
+refuse_if_on_hold(int64 service_id, const char *name)
+{
+	if (!atx_try_lock_exclusive(ATX_LOCK_HOLD, service_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("service \"%s\" is held by another transaction", name),
+				 errhint("The transaction might succeed if retried.")));
+}
+
+/*
  * Delete a service with all its state, and tell the sessions that have it
  * open; *deleted is false if there is none.
  */
@@ -425,6 +439,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	*deleted = atx_service_load(service_id, &call.service);
 	if (!*deleted)
 		return answer;
+	refuse_if_on_hold(service_id, name);
 	delete_claims(&call);
 	(void) atx_entry_clear(service_id, &call.moment);
 	count = atx_attachment_service_deleted(service_id, &session_ids);

@@ -27,8 +27,11 @@
 #include "tables/lease.h"
 #include "tables/session.h"
 
-/* Locks that must be left in a transaction for taking away one grant more. */
-#define LOCKS_NEEDED	8
+/*
+ * Locks that must be left in a transaction for taking away one grant more: it
+ * may have come for something else.
+ */
+#define LOCKS_NEEDED	(ATX_MAX_PRIVATE_LOCKS / 4)
 
 /* The limits are counted for one claim in so many. */
 #define COUNT_EVERY		64

@@ -17,6 +17,7 @@
 
 #include "base/rows.h"
 #include "base/spi.h"
+#include "base/transaction.h"
 #include "tables/claim.h"
 
 /* Columns by their position in the table. */
@@ -137,6 +138,17 @@ read_row(AtxCursor *cursor, AtxClaim *claim)
 }
 
 /*
+ * Open the table to change claims.  COMMIT PREPARED would wake nobody who
+ * waits for what becomes of them.
+ */
+static void
+open_to_change(AtxCursor *cursor)
+{
+	atx_transaction_used_session();
+	atx_cursor_open(cursor, &by_service, true);
+}
+
+/*
  * Insert a claim.
  */
 void
@@ -163,7 +175,7 @@ atx_claim_insert(const AtxClaim *claim, const AtxMoment *moment)
 	nulls[CLAIM_CANDIDATE - 1] = claim->candidate == NULL;
 	if (claim->candidate != NULL)
 		values[CLAIM_CANDIDATE - 1] = CStringGetTextDatum(claim->candidate);
-	atx_cursor_open(&cursor, &by_service, true);
+	open_to_change(&cursor);
 	atx_cursor_insert(&cursor, values, nulls);
 	atx_cursor_close(&cursor);
 }
@@ -371,7 +383,7 @@ go_to(AtxCursor *cursor, const AtxClaim *claim)
 	Snapshot	snapshot = atx_snapshot_take();
 	int64		key[] = {claim->service_id, claim->position};
 
-	atx_cursor_open(cursor, &by_service, true);
+	open_to_change(cursor);
 	if (!atx_cursor_find(cursor, snapshot, key, 2))
 		elog(ERROR, "claim " INT64_FORMAT " is gone", claim->claim_id);
 	atx_snapshot_release(snapshot);

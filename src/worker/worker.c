@@ -540,7 +540,11 @@ settle_services(const AtxAuthority *authority)
 	settling.authority = authority;
 	between_steps();
 	if (atx_run(list_step, &settling, "looking for claims") != ATX_RUN_DONE)
+	{
 		settling.count = settling.after = 0;
+		if (settling.idle)
+			pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
+	}
 	for (int i = 0; i < settling.count; i++)
 	{
 		between_steps();
