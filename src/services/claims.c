@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
@@ -81,6 +82,15 @@ atx_claim_cancel_command(AtxCall *call, const AtxClaim *claim, AtxStatus status,
 							 NULL, atx_index_newest());
 }
 
+/* A time so far away that it cannot be told does not come. */
+static AtxTick
+tick_after(const AtxCall *call, int64 ticks)
+{
+	AtxTick		at;
+
+	return pg_add_s64_overflow(call->moment.now, ticks, &at) ? PG_INT64_MAX : at;
+}
+
 /*
  * After a session that expired the delay, if there is one, takes the place of
  * its claim: what the session did may still be under way.
@@ -98,7 +108,7 @@ leave_delay(AtxCall *call, const AtxClaim *claim)
 	delay.position = -delay.claim_id;
 	delay.session_id = ATX_DELAY_SESSION;
 	delay.sequence_num = 0;
-	delay.wait_until = call->moment.now + call->service.delay;
+	delay.wait_until = tick_after(call, call->service.delay);
 	delay.candidate = NULL;
 	atx_claim_insert(&delay, &call->moment);
 	atx_transaction_wakes_worker();
@@ -387,7 +397,7 @@ insert_waiting(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim)
 {
 	claim->position = claim->claim_id;
 	claim->wait_until = request->timeout == ATX_WAIT_FOR_EVER ? ATX_WAIT_FOR_EVER :
-		call->moment.now + request->timeout;
+		tick_after(call, request->timeout);
 	claim->sequence_num = request->sequence_num;
 	atx_claim_insert(claim, &call->moment);
 	if (claim->wait_until != ATX_WAIT_FOR_EVER)

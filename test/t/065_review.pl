@@ -97,6 +97,19 @@ is(sql("SELECT ticket IS NOT NULL FROM atomix.election_enter($three, 'leads', 'c
 	't', '... and another one stands under its name');
 is(holders('queue'), $one, 'the holder has not changed');
 
+# Nor does a time come that is too far away to be told.
+my $ages = "'106751991 days'";
+my $brief = open_session($node, '10 s');
+
+$ticket = sql("SELECT ticket FROM atomix.lock_acquire($three, 'queue', $ages)");
+sql("SELECT atomix.set_lock_delay('delayed', $ages)");
+sql("SELECT atomix.lock_try($brief, 'delayed')");
+advance_clock($node, '12 s');
+ok(await_state($node, $brief, 'expired'), 'a session ends that had a lock with a long delay');
+is(holders('delayed'), 0, '... and the delay is there');
+is(sql("SELECT granted FROM atomix.locks WHERE ticket = $ticket"),
+	'f', 'a claim that may wait for ages waits');
+
 #
 # More holders than a transaction can have locks, all dead at once.
 #
