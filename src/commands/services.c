@@ -366,6 +366,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	*deleted = atx_service_load(service_id, &call.service);
 	if (!*deleted)
 		return answer;
+	call.type = atx_service_type_get(call.service.type);
 	delete_claims(&call);
 	(void) atx_entry_clear(service_id, &call.moment);
 	count = atx_attachment_service_deleted(service_id, &session_ids);

@@ -98,7 +98,39 @@ leave_delay(AtxCall *call, const AtxClaim *claim)
 	delay.wait_until = call->moment.now + call->service.delay;
 	delay.candidate = NULL;
 	atx_claim_insert(&delay, &call->moment);
+	call->vacant = false;
 	atx_transaction_wakes_worker();
+}
+
+/* Does a claim that is granted leave no room for any other? */
+static bool
+is_alone(const AtxCall *call, const AtxClaim *claim)
+{
+	return call->type->claims->fixed &&
+		claim->weight >= call->type->claims->capacity(&call->service);
+}
+
+/*
+ * The granted claims of a service; returns how many.
+ *
+ * To see that there are no others means to pass all that were granted since
+ * the table was last vacuumed, so it is not asked for where it is known: the
+ * newest comes first, and is mostly the only one.
+ */
+int
+atx_claims_granted(const AtxCall *call, AtxClaim **claims)
+{
+	AtxClaim   *first;
+
+	if (call->vacant)
+		return 0;
+	first = palloc(sizeof(AtxClaim));
+	if (!atx_claim_first(call->service.service_id, first) || !ATX_CLAIM_GRANTED(first))
+		return 0;
+	*claims = first;
+	if (is_alone(call, first))
+		return 1;
+	return atx_claims_of_service(call->service.service_id, false, claims);
 }
 
 /*
@@ -112,6 +144,8 @@ atx_claim_end(AtxCall *call, const AtxClaim *claim)
 		!atx_try_lock_exclusive(ATX_LOCK_CLAIM, claim->claim_id))
 		return false;
 	atx_claim_delete(claim);
+	if (ATX_CLAIM_GRANTED(claim) && is_alone(call, claim))
+		call->vacant = true;
 	ring(claim);
 	/* Those who wait to hold the service look again. */
 	atx_doorbell_wake(claim->service_id);
@@ -163,6 +197,7 @@ atx_claim_grant(AtxCall *call, AtxClaim *claim)
 
 	atx_claim_change(claim, -token, &call->moment);
 	claim->position = -token;
+	call->vacant = false;
 	call->changed = true;
 	if (rules->granted != NULL)
 		rules->granted(call, claim);
@@ -185,7 +220,7 @@ read_holders(const AtxCall *call)
 {
 	Holders		holders = {0};
 
-	holders.count = atx_claims_of_service(call->service.service_id, false, &holders.claims);
+	holders.count = atx_claims_granted(call, &holders.claims);
 	for (int i = 0; i < holders.count; i++)
 		holders.used += holders.claims[i].weight;
 	return holders;
@@ -372,6 +407,7 @@ insert_granted(AtxCall *call, AtxClaim *claim)
 	claim->position = -claim->claim_id;
 	claim->wait_until = ATX_WAIT_FOR_EVER;
 	atx_claim_insert(claim, &call->moment);
+	call->vacant = false;
 	if (rules->granted != NULL)
 		rules->granted(call, claim);
 }
