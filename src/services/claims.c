@@ -144,8 +144,11 @@ atx_claim_end(AtxCall *call, const AtxClaim *claim)
 		!atx_try_lock_exclusive(ATX_LOCK_CLAIM, claim->claim_id))
 		return false;
 	atx_claim_delete(claim);
-	if (ATX_CLAIM_GRANTED(claim) && is_alone(call, claim))
-		call->vacant = true;
+	if (ATX_CLAIM_GRANTED(claim))
+	{
+		call->queue_from = Max(call->queue_from, claim->queue_from);
+		call->vacant = call->vacant || is_alone(call, claim);
+	}
 	ring(claim);
 	/* Those who wait to hold the service look again. */
 	atx_doorbell_wake(claim->service_id);
@@ -216,13 +219,16 @@ is_over(const AtxCall *call, const AtxClaim *holder)
 }
 
 static Holders
-read_holders(const AtxCall *call)
+read_holders(AtxCall *call)
 {
 	Holders		holders = {0};
 
 	holders.count = atx_claims_granted(call, &holders.claims);
 	for (int i = 0; i < holders.count; i++)
+	{
 		holders.used += holders.claims[i].weight;
+		call->queue_from = Max(call->queue_from, holders.claims[i].queue_from);
+	}
 	return holders;
 }
 
@@ -269,11 +275,17 @@ end_if_over(AtxCall *call, const AtxClaim *claim)
 	return true;
 }
 
-/* The first that waits and is still to be granted; false if there is none. */
+/*
+ * The first that waits and is still to be granted; false if there is none.
+ *
+ * Those before it that are gone stay in the index until a vacuum, and passing
+ * them all each time would make a busy lock slow.  So each grant keeps where
+ * the queue began when it was made: nobody comes in before that.
+ */
 static bool
 next_in_queue(AtxCall *call, AtxClaim *claim)
 {
-	while (atx_claim_first_waiting(call->service.service_id, claim))
+	while (atx_claim_first_waiting(call->service.service_id, call->queue_from, claim))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!end_if_over(call, claim))
@@ -325,6 +337,7 @@ atx_claims_settle(AtxCall *call)
 			atx_transaction_was_on_hold();
 			break;
 		}
+		next.queue_from = next.position;
 		atx_claim_grant(call, &next);
 		holders.used += next.weight;
 	}
@@ -366,7 +379,7 @@ is_free(AtxCall *call, int32 weight, bool *on_hold)
 	if (atx_claim_first(call->service.service_id, &first))
 	{
 		atx_claims_settle(call);
-		if (atx_claim_first_waiting(call->service.service_id, &first))
+		if (atx_claim_first_waiting(call->service.service_id, call->queue_from, &first))
 			return false;
 		holders = read_holders(call);
 		if (holders.used + weight > call->type->claims->capacity(&call->service))
@@ -405,6 +418,7 @@ insert_granted(AtxCall *call, AtxClaim *claim)
 	const AtxClaimRules *rules = call->type->claims;
 
 	claim->position = -claim->claim_id;
+	claim->queue_from = claim->claim_id;
 	claim->wait_until = ATX_WAIT_FOR_EVER;
 	atx_claim_insert(claim, &call->moment);
 	call->vacant = false;

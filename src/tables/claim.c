@@ -34,7 +34,8 @@ enum
 	CLAIM_PRIORITY,
 	CLAIM_WAIT_EPOCH,
 	CLAIM_CANDIDATE,
-	CLAIM_COLUMNS = CLAIM_CANDIDATE
+	CLAIM_QUEUE_FROM,
+	CLAIM_COLUMNS = CLAIM_QUEUE_FROM
 };
 
 static AtxTable by_service = {"claim", "claim_pkey"};
@@ -42,12 +43,13 @@ static AtxTable by_session = {"claim", "claim_session"};
 
 #define SELECT_CLAIMS \
 	"SELECT c.service_id, c.position, c.claim_id, c.session_id, c.sequence_num," \
-	" c.wait_until, c.wait_for, c.since, c.weight, c.candidate, c.priority FROM atomix.claim c"
+	" c.wait_until, c.wait_for, c.since, c.weight, c.candidate, c.priority, c.queue_from" \
+	" FROM atomix.claim c"
 
 static AtxStatement first_waiting = {
-	SELECT_CLAIMS " WHERE c.service_id = $1 AND c.position > 0"
+	SELECT_CLAIMS " WHERE c.service_id = $1 AND c.position > $2"
 	" ORDER BY c.position LIMIT 1",
-	1, {INT8OID}
+	2, {INT8OID, INT8OID}
 };
 
 static AtxStatement all_granted = {
@@ -79,7 +81,7 @@ static AtxStatement versions = {
 static AtxStatement delete_all = {
 	"WITH gone AS (DELETE FROM atomix.claim c WHERE c.service_id = $1 RETURNING c.*)"
 	" SELECT c.service_id, c.position, c.claim_id, c.session_id, c.sequence_num,"
-	" c.wait_until, c.wait_for, c.since, c.weight, c.candidate, c.priority FROM gone c",
+	" c.wait_until, c.wait_for, c.since, c.weight, c.candidate, c.priority, c.queue_from FROM gone c",
 	1, {INT8OID}
 };
 
@@ -159,6 +161,8 @@ read_row(AtxCursor *cursor, AtxClaim *claim)
 	claim->wait_until = isnull ? ATX_WAIT_FOR_EVER : DatumGetInt64(value);
 	value = atx_cursor_datum(cursor, CLAIM_WAIT_FOR, &isnull);
 	claim->wait_for = isnull ? 0 : DatumGetInt64(value);
+	value = atx_cursor_datum(cursor, CLAIM_QUEUE_FROM, &isnull);
+	claim->queue_from = isnull ? 0 : DatumGetInt64(value);
 	value = atx_cursor_datum(cursor, CLAIM_CANDIDATE, &isnull);
 	claim->candidate = isnull ? NULL : TextDatumGetCString(value);
 }
@@ -177,6 +181,7 @@ read_result(uint64 row, AtxClaim *claim)
 	claim->weight = atx_result_int32(row, 9);
 	claim->candidate = atx_result_text(row, 10);
 	claim->priority = atx_result_int32(row, 11);
+	claim->queue_from = atx_result_isnull(row, 12) ? 0 : atx_result_int64(row, 12);
 	claim->written_here = false;
 }
 
@@ -213,6 +218,8 @@ atx_claim_insert(const AtxClaim *claim, const AtxMoment *moment)
 	values[CLAIM_WAIT_EPOCH - 1] = Int32GetDatum(moment->epoch);
 	nulls[CLAIM_WAIT_UNTIL - 1] = nulls[CLAIM_WAIT_FOR - 1] =
 		nulls[CLAIM_WAIT_EPOCH - 1] = for_ever;
+	values[CLAIM_QUEUE_FROM - 1] = Int64GetDatum(claim->queue_from);
+	nulls[CLAIM_QUEUE_FROM - 1] = claim->queue_from == 0;
 	nulls[CLAIM_CANDIDATE - 1] = claim->candidate == NULL;
 	if (claim->candidate != NULL)
 		values[CLAIM_CANDIDATE - 1] = CStringGetTextDatum(claim->candidate);
@@ -301,12 +308,13 @@ atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims)
 }
 
 /*
- * The first claim in the queue of a service; false if nobody waits.
+ * The first claim in the queue of a service, which is known to have nobody up
+ * to the position queue_from; false if nobody waits.
  */
 bool
-atx_claim_first_waiting(int64 service_id, AtxClaim *claim)
+atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim)
 {
-	Datum		values[] = {Int64GetDatum(service_id)};
+	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(queue_from)};
 
 	if (atx_execute(&first_waiting, values, NULL) == 0)
 		return false;
@@ -403,6 +411,9 @@ atx_claim_change(const AtxClaim *claim, int64 position, const AtxMoment *moment)
 		nulls[CLAIM_WAIT_UNTIL - 1] = nulls[CLAIM_WAIT_FOR - 1] =
 			nulls[CLAIM_WAIT_EPOCH - 1] = true;
 	}
+	values[CLAIM_QUEUE_FROM - 1] = Int64GetDatum(claim->queue_from);
+	nulls[CLAIM_QUEUE_FROM - 1] = position >= 0 || claim->queue_from == 0;
+	replaced[CLAIM_QUEUE_FROM - 1] = true;
 	go_to(&cursor, claim);
 	atx_cursor_replace(&cursor, values, nulls, replaced);
 	atx_cursor_close(&cursor);
