@@ -112,7 +112,7 @@ COMMENT ON COLUMN atomix.session.version IS 'Position of its latest change among
 COMMENT ON COLUMN atomix.session.owner IS 'Role that opened it; its members may use and end it.';
 COMMENT ON COLUMN atomix.session.cause IS 'Why it ended: closed by its owner, expired, or ended by an administrator.';
 COMMENT ON COLUMN atomix.session.declared IS 'Services it is still to open; null once it has opened all it declared.';
-COMMENT ON COLUMN atomix.session.ack_floor IS 'All command numbers up to it were acknowledged when the session ended.';
+COMMENT ON COLUMN atomix.session.ack_floor IS 'All command numbers up to it were acknowledged when the session ended; null while it lives, and once its outcomes are forgotten.';
 REVOKE ALL ON TABLE atomix.session FROM PUBLIC;
 
 -- No index on what a renewal changes: it must stay a HOT update.
@@ -252,18 +252,22 @@ COMMENT ON COLUMN atomix.claim.queue_from IS 'If it is granted: position up to w
 REVOKE ALL ON TABLE atomix.claim FROM PUBLIC;
 
 CREATE TABLE atomix.intervention (
+  index bigint NOT NULL,
   at timestamptz NOT NULL,
   service_id bigint NOT NULL,
   token bigint,
   ticket bigint,
-  actor regrole NOT NULL,
+  actor text NOT NULL,
   session_id bigint,
   action text NOT NULL,
   namespace text NOT NULL,
   name text NOT NULL,
-  reason text
+  reason text,
+  CONSTRAINT intervention_pkey PRIMARY KEY (index)
 );
 COMMENT ON TABLE atomix.intervention IS 'What administrators did to locks and elections, and why. It is kept until somebody deletes it.';
+COMMENT ON COLUMN atomix.intervention.index IS 'Index at which it was done.';
+COMMENT ON COLUMN atomix.intervention.actor IS 'Name of the role that did it, which may be gone where a dump is restored.';
 COMMENT ON COLUMN atomix.intervention.session_id IS 'Session that lost or got the grant.';
 REVOKE ALL ON TABLE atomix.intervention FROM PUBLIC;
 
@@ -431,7 +435,7 @@ CREATE FUNCTION atomix.outcome(
 AS 'MODULE_PATHNAME', 'atomix_outcome'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.outcome(bigint, bigint) IS
-  'What became of a number, also for atomix.outcome_retention after the session ended: complete, running, canceled, acknowledged, unknown (not executed), or pending (another transaction is executing it). Errors: MX001 unknown session.';
+  'What became of a number, also for atomix.outcome_retention after the session ended: complete, running, canceled, acknowledged, unknown (not executed), pending (another transaction is executing it), or forgotten (the session ended longer ago than that). Errors: 22023 number 0, MX001 unknown session.';
 
 CREATE FUNCTION atomix.once(
   session_id bigint,
@@ -1134,9 +1138,11 @@ CREATE VIEW atomix.locks WITH (security_barrier) AS
   FROM atomix.service s
     LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+      AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
   WHERE s.type OPERATOR(pg_catalog.=) 'lock';
 COMMENT ON VIEW atomix.locks IS
-  'Locks: a row for each claim, granted or waiting, and one with nulls if there is none. Session 0: the delay after a session that expired.';
+  'Locks: a row for each claim, granted or waiting, and one with nulls if there is none. Session 0: the delay after a session that expired. What is known of the session is shown to members of its owner''s role and of pg_monitor.';
 GRANT SELECT ON atomix.locks TO PUBLIC;
 
 CREATE VIEW atomix.semaphores WITH (security_barrier) AS
@@ -1148,9 +1154,11 @@ CREATE VIEW atomix.semaphores WITH (security_barrier) AS
   FROM atomix.service s
     LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+      AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
   WHERE s.type OPERATOR(pg_catalog.=) 'semaphore';
 COMMENT ON VIEW atomix.semaphores IS
-  'Semaphores: a row for each claim, granted or waiting, and one with nulls if there is none.';
+  'Semaphores: a row for each claim, granted or waiting, and one with nulls if there is none. What is known of the session is shown as in view locks.';
 GRANT SELECT ON atomix.semaphores TO PUBLIC;
 
 CREATE VIEW atomix.elections WITH (security_barrier) AS
@@ -1162,9 +1170,11 @@ CREATE VIEW atomix.elections WITH (security_barrier) AS
   FROM atomix.service s
     LEFT JOIN atomix.claim c ON c.service_id OPERATOR(pg_catalog.=) s.service_id
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
+      AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
   WHERE s.type OPERATOR(pg_catalog.=) 'election';
 COMMENT ON VIEW atomix.elections IS
-  'Elections: a row for each candidate, who leads is granted, the others follow in order of queue_position; one with nulls if there is none.';
+  'Elections: a row for each candidate, who leads is granted, the others follow in order of queue_position; one with nulls if there is none. The owner is shown as in view locks.';
 GRANT SELECT ON atomix.elections TO PUBLIC;
 
 --

@@ -54,8 +54,17 @@ FROM (VALUES
 SELECT services, test.outcome(format('SELECT atomix.open_session(services => %L)', services))
 FROM (VALUES
   (1, '{}'), (2, 'null'), (3, '"map"'), (4, '[null]'), (5, '[[]]'),
-  (6, '[{"type": "map", "name": "m", "namespace": ""}]')
+  (6, '[{}]'), (7, '[{"type": "map"}]'), (8, '[{"name": "m"}]'), (9, '[{"type": 1, "name": "m"}]'),
+  (10, '[{"type": "map", "name": null}]'), (11, '[{"type": "map", "name": ""}]'),
+  (12, '[{"type": "map", "name": "m", "namespace": 7}]'), (13, '[{"type": "queue", "name": "m"}]'),
+  (14, '[{"type": "MAP", "name": "m"}]'), (15, '[{"type": "", "name": "m"}]'),
+  (16, '[{"type": "map", "name": "m"}, {"type": "counter"}]'), (17, '[{"type": "map", "name": "m"}')
 ) AS v (n, services) ORDER BY n;
+-- Names of more than 512 bytes, and more services than a session can open
+SELECT test.outcome(format('SELECT atomix.open_session(services => %L)',
+  jsonb_build_array(jsonb_build_object('type', 'map', 'name', repeat('é', 257)))));
+SELECT test.outcome(format('SELECT atomix.open_session(services => %L)',
+  (SELECT jsonb_agg(jsonb_build_object('type', 'map', 'name', 'm' || n)) FROM generate_series(1, 10001) AS n)));
 
 --
 -- Partitions and ids that do not exist

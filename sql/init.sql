@@ -195,3 +195,62 @@ CREATE FUNCTION test.close_request(id numeric, partition int = 1)
 RETURNS bytea LANGUAGE sql AS $$
   SELECT test.bytes(1, test.number(1, partition)) || test.bytes(2, test.number(1, id))
 $$;
+
+--
+-- Plays with locks, semaphores and elections.  Sessions are known by their
+-- names, of one capital letter.
+--
+
+-- The claims on a service in order.  A*: granted to session A; B: B waits; a
+-- small s: shared; a number: permits.  Candidates of an election are shown by
+-- their own names, after the term.
+CREATE FUNCTION test.claims(service text, ns text = '') RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(' ', (SELECT DISTINCT term || ':' FROM atomix.elections WHERE name = service AND namespace = ns),
+    (SELECT string_agg(c.who || CASE WHEN c.granted THEN '*' ELSE '' END, ' '
+        ORDER BY c.granted DESC, c.place)
+      FROM (SELECT granted, coalesce(token, ticket) AS place,
+            CASE session_id WHEN 0 THEN 'delay' ELSE session_name END || CASE WHEN shared THEN 's' ELSE '' END AS who
+          FROM atomix.locks WHERE name = service AND namespace = ns AND session_id IS NOT NULL
+        UNION ALL
+        SELECT granted, coalesce(token, ticket), session_name || permits
+          FROM atomix.semaphores WHERE name = service AND namespace = ns AND session_id IS NOT NULL
+        UNION ALL
+        SELECT granted, coalesce(queue_position, 0), candidate
+          FROM atomix.elections WHERE name = service AND namespace = ns AND session_id IS NOT NULL) AS c))
+$$;
+
+-- Calls one after another, with what each answers and the claims after it.
+-- In a call L is the service's name, @A the id of session A, #A the token of
+-- its latest grant on the service, %A its ticket.  Ids in answers are not
+-- shown.
+CREATE FUNCTION test.play(service text, VARIADIC calls text[])
+RETURNS TABLE (call text, answer text, claims text) LANGUAGE plpgsql AS $$
+DECLARE
+  statement text;
+  s record;
+  seen bigint := 0;
+  newest bigint;
+BEGIN
+  FOREACH call IN ARRAY calls LOOP
+    statement := regexp_replace('SELECT atomix.' || call, '\mL\M', quote_literal(service), 'g');
+    FOR s IN SELECT o.name, o.session_id, max(c.token) AS token, max(c.ticket) AS ticket
+        FROM atomix.sessions o LEFT JOIN (SELECT session_id, token, ticket FROM atomix.locks WHERE name = service
+          UNION ALL SELECT session_id, token, ticket FROM atomix.semaphores WHERE name = service
+          UNION ALL SELECT session_id, token, ticket FROM atomix.elections WHERE name = service) AS c USING (session_id)
+        WHERE o.name ~ '^[A-Z]$' AND o.session_id IN (SELECT max(n.session_id) FROM atomix.sessions n GROUP BY n.name)
+        GROUP BY o.name, o.session_id LOOP
+      statement := replace(statement, '@' || s.name, s.session_id::text);
+      statement := replace(statement, '#' || s.name, coalesce(s.token, 1)::text);
+      statement := replace(statement, '%' || s.name, coalesce(s.ticket, 1)::text);
+    END LOOP;
+    answer := regexp_replace(test.outcome(statement), '\d{14,16}', '<n>', 'g');
+    claims := test.claims(service);
+    call := regexp_replace(call, '\d{14,16}', '<n>', 'g');
+    RETURN NEXT;
+  END LOOP;
+END $$;
+
+-- New sessions with these names.
+CREATE FUNCTION test.open(VARIADIC names text[]) RETURNS bigint LANGUAGE sql AS $$
+  SELECT count(atomix.open_session('8 min', n)) FROM unnest(names) AS n
+$$;

@@ -150,6 +150,108 @@ SELECT name, owner FROM atomix.sessions
   WHERE session_id IN (:by_set_role, :members, :wrapped) ORDER BY session_id;
 
 --
+-- Nor does another role use services, numbers and outcomes of a session.
+-- Services themselves are everybody's.
+--
+SET ROLE regress_atomix_owner;
+SELECT atomix.create_service(:id, 'counter', 'shared') AS service \gset
+SELECT status FROM atomix.command(:id, :service, '\x22020801', 1);
+RESET ROLE;
+CREATE FUNCTION test.uses(id bigint, service bigint) RETURNS TABLE (call text, answer text) LANGUAGE sql AS $$
+  SELECT regexp_replace(c, '\(.*', ''), test.undone(format('SELECT atomix.' || c, id, service), id, service)
+  FROM unnest(ARRAY['create_service(%s, ''map'', ''x'')', 'close_service(%s, %s)',
+    'command(%s, %s, ''\x22020801'', 2)', 'command(%s, %s, ''\x22020801'', 1)',
+    'commands(%s, %s, ''{"\\x22020801"}'', 2)', 'query(%s, %s, ''\xff'')', 'query(%s, %s, ''\x1a00'', 1)',
+    'outcome(%s, 1)', 'once(%s, 1)', 'once(%s, 2)', 'ack(%s, 1)', 'ack(%s, 1, 1)',
+    'counter_set(''shared'', 1, '''', %s)', 'counter_increment(''shared'', 1, '''', %s, 1)',
+    'counter_decrement(''shared'', 1, '''', %s, 3)', 'counter_compare_and_set(''shared'', 1, 1, '''', %s, 3)',
+    'map_put(''m'', ''k'', ''v'', session_id => %s)', 'map_put_text(''m'', ''k'', ''v'', session_id => %s, sequence_num => 3)',
+    'map_insert(''m'', ''k'', ''v'', session_id => %s)', 'map_insert_text(''m'', ''k'', ''v'', session_id => %s)',
+    'map_update(''m'', ''k'', ''v'', session_id => %s)', 'map_update_text(''m'', ''k'', ''v'', session_id => %s)',
+    'map_remove(''m'', ''k'', session_id => %s)', 'map_clear(''m'', '''', %s, 3)']) WITH ORDINALITY AS u (c, n)
+  ORDER BY n
+$$;
+SET ROLE regress_atomix_stranger;
+SELECT call, answer FROM test.uses(:id, :service);
+SELECT DISTINCT answer FROM test.uses(:ended, :service);
+SELECT test.outcome(format('SELECT atomix.query(%s, %s, ''\x1a00'', 9)', :id, :service), :id);
+SET ROLE regress_atomix_monitor;
+SELECT DISTINCT answer FROM test.uses(:id, :service);
+SET ROLE regress_atomix_member;
+SELECT call, regexp_replace(regexp_replace(answer, '\d{14,16}', '<index>'), '"[A-Z][a-z]{2} .*"', '<time>') AS answer FROM test.uses(:id, :service);
+RESET ROLE;
+-- Nothing of that was done, no lock was left, and nobody was kept waiting.
+SELECT state FROM unnest(ARRAY[2, 3]) AS n, atomix.outcome(:id, n);
+SET ROLE regress_atomix_stranger;
+SELECT atomix.counter_get('shared'), atomix.counter_increment('shared');
+SELECT name, value FROM atomix.counters;
+SELECT type, name, sessions FROM atomix.services;
+SELECT count(*) FROM atomix.attachments;
+SET ROLE regress_atomix_member;
+SELECT session_id = :id AS own, type, name FROM atomix.attachments;
+SET ROLE regress_atomix_monitor;
+SELECT count(*) FROM atomix.attachments;
+SET ROLE regress_atomix_stranger;
+SELECT atomix.delete_service('shared');
+RESET ROLE;
+
+--
+-- Nor does another role claim anything for a session, or give up, wait for or
+-- guard what it has; moving candidates by name is everybody's, taking a lock
+-- from others administrators'.
+--
+SET ROLE regress_atomix_owner;
+SELECT token AS t FROM atomix.lock_acquire(:id, 'a lock') \gset
+SELECT token AS led FROM atomix.election_enter(:id, 'an election', 'own') \gset
+SELECT granted FROM atomix.semaphore_acquire(:id, 'permits') \gset
+RESET ROLE;
+CREATE FUNCTION test.claims_of(id bigint, t bigint, led bigint) RETURNS TABLE (call text, answer text) LANGUAGE sql AS $$
+  SELECT regexp_replace(c, '\(.*', ''),
+    regexp_replace(test.undone(format('SELECT atomix.' || c, id, t, led), id, t, led), '\d{14,16}', '<n>', 'g')
+  FROM unnest(ARRAY['lock_try(%s, ''another lock'')', 'lock_acquire(%s, ''another lock'')', 'lock_release(%s, ''a lock'')',
+    'lock_release(%s, ''a lock'', %2$s)', 'lock_cancel(%s, ''a lock'', %2$s)', 'semaphore_try(%s, ''permits'')',
+    'semaphore_acquire(%s, ''permits'')', 'semaphore_release(%s, ''permits'')', 'wait_ticket(%s, %2$s)',
+    'election_enter(%s, ''an election'')', 'election_withdraw(%s, ''an election'')', 'assert_lock(''a lock'', %2$s)',
+    'assert_leader(''an election'', %3$s)', 'lock_force_release(''a lock'', %2$s, ''r'')',
+    'lock_transfer(''a lock'', %2$s, 1, ''r'')', 'set_lock_delay(''a lock'', ''0'')',
+    'election_anoint(''an election'', ''own'')', 'election_promote(''an election'', ''own'')', 'election_demote(''an election'', ''own'')',
+    'election_evict(''an election'', ''own'')', 'semaphore_resize(''permits'', 2)']) WITH ORDINALITY AS u (c, n)
+  ORDER BY n
+$$;
+SET ROLE regress_atomix_stranger;
+SELECT * FROM test.claims_of(:id, :t, :led);
+SELECT count(*) FROM test.claims_of(:ended, :t, :led) WHERE answer LIKE 'MX001%';
+SELECT leader, session_id = :id AS of_session, token = :led AS has_token FROM atomix.election_leader('an election');
+SELECT name, granted, token = :t AS has_token, session_id = :id AS of_session, owner, session_name, application_name, client_addr
+  FROM atomix.locks WHERE name = 'a lock';
+SELECT name, capacity, granted, permits, owner, session_name, application_name, client_addr FROM atomix.semaphores;
+SELECT name, candidate, granted, term, owner FROM atomix.elections;
+-- A hold needs no session, and waits for what others have.
+SELECT atomix.hold('free') > 0 AS held;
+BEGIN;
+SET LOCAL lock_timeout = '20 ms';
+SELECT test.outcome('SELECT atomix.hold(''a lock'')');
+COMMIT;
+SET ROLE regress_atomix_monitor;
+SELECT call, answer FROM test.claims_of(:id, :t, :led) WHERE call ~ '^(lock_try|assert_lock|lock_force_release)$';
+SELECT name, owner, session_name FROM atomix.locks WHERE name = 'a lock';
+SET ROLE regress_atomix_member;
+SELECT * FROM test.claims_of(:id, :t, :led);
+SELECT name, owner, session_name FROM atomix.locks WHERE name = 'a lock';
+SELECT name, owner FROM atomix.elections;
+RESET ROLE;
+-- Administrators' functions are for whoever was granted them, and note who that was.
+GRANT EXECUTE ON FUNCTION atomix.lock_force_release(text, bigint, text, text) TO regress_atomix_stranger;
+SET ROLE regress_atomix_stranger;
+SELECT atomix.lock_force_release('a lock', :t, 'by a delegate');
+SELECT atomix.election_evict('an election', 'own');
+RESET ROLE;
+REVOKE EXECUTE ON FUNCTION atomix.lock_force_release(text, bigint, text, text) FROM regress_atomix_stranger;
+SELECT actor, action, name, session_id = :id AS of_session, token IN (:t, :led) AS granted, reason
+  FROM atomix.intervention WHERE actor ~ 'regress' ORDER BY index;
+SELECT count(atomix.delete_service(name)) FROM atomix.services WHERE name IN ('a lock', 'an election', 'permits', 'free');
+
+--
 -- Views show a role its own, and monitors all
 --
 SET ROLE regress_atomix_stranger;
@@ -246,7 +348,8 @@ BEGIN
       FROM pg_proc p
       WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f'
         AND p.proname IN ('unnest', 'nextval', 'setval', 'pg_has_role', 'clock_timestamp', 'now',
-          'make_interval', 'oid', 'text', 'int8', 'regrole', 'jsonb_out', 'interval')
+          'make_interval', 'oid', 'text', 'int8', 'int2', 'regrole', 'jsonb_out', 'interval',
+          'jsonb_array_elements', 'jsonb_object_field_text')
         AND NOT EXISTS (SELECT FROM unnest(p.proargtypes) AS t (oid)
           WHERE t.oid IN ('cstring'::regtype, 'internal'::regtype)) LOOP
     EXECUTE format('CREATE FUNCTION hostile.%I(%s) RETURNS boolean LANGUAGE sql AS %L',
@@ -262,6 +365,9 @@ CREATE FUNCTION hostile.keep_alive(bigint) RETURNS boolean LANGUAGE sql AS 'SELE
 CREATE VIEW hostile.session AS SELECT hostile.trap() AS session_id;
 CREATE VIEW hostile.lease AS SELECT hostile.trap() AS session_id;
 CREATE VIEW hostile.authority AS SELECT hostile.trap() AS epoch;
+CREATE VIEW hostile.service AS SELECT hostile.trap() AS service_id;
+CREATE VIEW hostile.entry AS SELECT hostile.trap() AS service_id;
+CREATE VIEW hostile.command AS SELECT hostile.trap() AS session_id;
 SELECT count(*) > 50 AS set FROM pg_operator WHERE oprnamespace = 'hostile'::regnamespace;
 
 -- The trap works, in a new connection that has no plan yet.
@@ -286,9 +392,29 @@ SELECT term FROM atomix.partitions;
 SELECT atomix.partition_open_session('\x0a0208011200') IS NOT NULL AS answered;
 SELECT atomix.partition_keep_alive('\x0a020801') IS NOT NULL AS answered;
 SELECT atomix.partition_close_session('\x0a020801') IS NOT NULL AS answered;
+SELECT atomix.open_session('1 hour', services => '[{"type": "counter", "name": "c"}]') AS user \gset
+SELECT atomix.create_service(:user, 'counter', 'c') AS service \gset
+SELECT state FROM atomix.sessions WHERE session_id OPERATOR(pg_catalog.=) :user;
+SELECT status FROM atomix.command(:user, :service, '\x22020801', 1);
+SELECT status, replayed FROM atomix.commands(:user, :service, '{"\\x22020801","\\x22020801"}', 1);
+SELECT status FROM atomix.query(:user, :service, '\x1a00', 2);
+SELECT atomix.once(:user, 3);
+SELECT state FROM atomix.outcome(:user, 3);
+SELECT atomix.ack(:user, 3);
+SELECT atomix.counter_increment('c', 1, '', :user, 4), atomix.counter_get('c'), atomix.counter_set('c', 7),
+  atomix.counter_decrement('c'), atomix.counter_compare_and_set('c', 6, 1);
+SELECT index IS NOT NULL AS put FROM atomix.map_put('m', 'k', 'v', '1 min');
+SELECT prev_value FROM atomix.map_update_text('m', 'k', 'w', NULL, NULL, '', :user, 5);
+SELECT value FROM atomix.map_entries_text('m', '');
+SELECT atomix.map_size('m'), atomix.map_get_text('m', 'k'), atomix.map_insert('m', 'k', 'v'), atomix.map_remove('m', 'k'), atomix.map_clear('m');
+SELECT name, sessions, entries FROM atomix.services;
+SELECT name, value FROM atomix.counters;
+SELECT name, entries FROM atomix.maps;
+SELECT name, deleted FROM atomix.attachments;
+SELECT atomix.close_service(:user, :service), atomix.delete_service('c'), atomix.delete_service('m');
 SELECT atomix._advance_clock('9 min 1 s');
 SELECT atomix.tick() IS NOT NULL AS ticked;
-SELECT atomix.close_session(:id);
+SELECT atomix.close_session(:id), atomix.close_session(:user);
 SELECT atomix.end_session(:id, 'x');
 SELECT atomix.extension_version() IS NOT NULL AS answered;
 RESET search_path;
@@ -333,6 +459,8 @@ CREATE EXTENSION atomix;
 SELECT atomix.open_session('8 min', labels => '{"a": "b"}') AS id \gset
 SELECT atomix.keep_alive(:id);
 SELECT state, labels, timeout FROM atomix.sessions;
+SELECT atomix.counter_increment('c', 1, '', :id, 1), atomix.map_insert('m', 'k', 'v') IS NOT NULL AS inserted;
+SELECT name, entries FROM atomix.services;
 SELECT atomix.close_session(:id);
 \set VERBOSITY terse
 SELECT :id = :id;

@@ -1,7 +1,8 @@
 #!/bin/bash
 #
 # Show the main job on a throw-away server: sessions that open, live, expire
-# and are told of, and that outlive a crash of the server.  What is printed is
+# and are told of, and that outlive a crash of the server; a command that takes
+# effect once although it is sent again after the crash.  What is printed is
 # what was sent and what came back.  Exit status 0 only if every step held.
 
 set -eu -o pipefail
@@ -144,6 +145,14 @@ kill "$listener_pid"
 wait "$listener_pid" || :
 unset "harness_running[$listener_pid]"
 
+say "A numbered command and an entry of a map, together with a row of one's own"
+sql "CREATE TABLE orders (number bigint);"
+sql "BEGIN;
+  INSERT INTO orders SELECT atomix.counter_increment('orders', session_id => $live, sequence_num => 1);
+  SELECT * FROM atomix.map_put_text('latest', 'customer', 'Ada');
+COMMIT;"
+must "it was executed" [ "$(ask "SELECT number FROM orders")" = 1 ]
+
 say "A crash of the server"
 sql "SELECT atomix.keep_alive($live) AS time_left;"
 echo "\$ pg_ctl -m immediate stop"
@@ -156,6 +165,13 @@ show_sessions
 must "the live session outlived the crash" [ "$(state_of "$live")" = opened ]
 must "the expired session stays expired" [ "$(state_of "$silent")" = expired ]
 sql "SELECT atomix.keep_alive($live) AS time_left;"
+
+say "The client has seen no reply, and sends its command again"
+sql "SELECT atomix.counter_increment('orders', session_id => $live, sequence_num => 1);"
+sql "SELECT state, status, at FROM atomix.outcome($live, 1);"
+sql "SELECT namespace, name, value FROM atomix.counters;"
+sql "SELECT * FROM atomix.map_entries_text('latest');"
+must "it took effect once" [ "$(ask "SELECT atomix.counter_get('orders')")" = 1 ]
 
 say "Closed, by the bytes of the protocol"
 wire partition_close_session CloseSession \

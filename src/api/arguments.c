@@ -89,7 +89,8 @@ int64
 atx_wait_argument(FunctionCallInfo fcinfo, int n, int64 if_null)
 {
 	return PG_ARGISNULL(n) ? if_null :
-		atx_duration_from_interval(PG_GETARG_INTERVAL_P(n), "timeout");
+		Min(atx_duration_from_interval(PG_GETARG_INTERVAL_P(n), "timeout"),
+			ATX_LONGEST_DURATION);
 }
 
 /*

@@ -191,6 +191,19 @@ atomix_query(PG_FUNCTION_ARGS)
 	return row;
 }
 
+/* Numbers begin at 1 where one is needed. */
+static int64
+required_number(FunctionCallInfo fcinfo, int n)
+{
+	int64		sequence_num = atx_number_argument(fcinfo, n, "sequence_num");
+
+	if (sequence_num == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be positive", "sequence_num")));
+	return sequence_num;
+}
+
 /*
  * outcome(session_id bigint, sequence_num bigint)
  * returns (state text, status text, output bytea, at timestamptz)
@@ -199,7 +212,7 @@ Datum
 atomix_outcome(PG_FUNCTION_ARGS)
 {
 	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
-	int64		sequence_num = atx_number_argument(fcinfo, 1, "sequence_num");
+	int64		sequence_num = required_number(fcinfo, 1);
 	AtxScope	scope;
 	AtxOutcomeReport report;
 	Datum		values[4];
@@ -220,19 +233,6 @@ atomix_outcome(PG_FUNCTION_ARGS)
 	row = atx_form_row(fcinfo, values, nulls);
 	atx_scope_leave(&scope);
 	return row;
-}
-
-/* Numbers begin at 1 where one is needed. */
-static int64
-required_number(FunctionCallInfo fcinfo, int n)
-{
-	int64		sequence_num = atx_number_argument(fcinfo, n, "sequence_num");
-
-	if (sequence_num == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must be positive", "sequence_num")));
-	return sequence_num;
 }
 
 /*

@@ -120,7 +120,9 @@ release(FunctionCallInfo fcinfo, const char *function, const AtxServiceType *typ
 {
 	AtxClaimed	claimed = claimed_arguments(fcinfo, type, 1, 3);
 	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
-	int64		token = PG_ARGISNULL(2) ? ATX_ANY_TOKEN : PG_GETARG_INT64(2);
+
+	/* Nothing is granted with a token below 1. */
+	int64		token = PG_ARGISNULL(2) ? ATX_ANY_TOKEN : Max(PG_GETARG_INT64(2), 0);
 	AtxScope	scope;
 	bool		released = false;
 
@@ -215,7 +217,8 @@ atomix_set_lock_delay(PG_FUNCTION_ARGS)
 	AtxScope	scope;
 
 	atx_refuse_null(PG_ARGISNULL(1), "delay");
-	delay = atx_duration_from_interval(PG_GETARG_INTERVAL_P(1), "delay");
+	delay = Min(atx_duration_from_interval(PG_GETARG_INTERVAL_P(1), "delay"),
+				ATX_LONGEST_DURATION);
 	atx_require_writable("atomix.set_lock_delay()");
 	atx_scope_enter(&scope);
 	atx_raise_unless_done(atx_set_delay(&scope, &claimed, delay));

@@ -63,11 +63,12 @@ value_datum(const bytea *value, bool as_text)
 	return as_text ? PointerGetDatum(text_of_bytes(value)) : PointerGetDatum(value);
 }
 
+/* One of more than 68 years counts as that, as in a message. */
 static int64
 ttl_argument(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? ATX_NO_TTL :
-		atx_duration_from_interval(PG_GETARG_INTERVAL_P(n), "ttl");
+		Min(atx_duration_from_interval(PG_GETARG_INTERVAL_P(n), "ttl"), ATX_LONGEST_DURATION);
 }
 
 /* Null and zero: whatever entry there is. */

@@ -543,6 +543,44 @@ array_argument(FunctionCallInfo fcinfo, int n, const char *argument, int *count)
 	return elements;
 }
 
+static void
+plan_session_input(AtxLockPlan *plan, const Request *request)
+{
+	const SessionInput *input = request->input->session_input;
+
+	if (input->payload_case == SESSION_INPUT(CREATE_SERVICE))
+		atx_lock_plan_add_open(plan, &request->address,
+							   atx_text_from_wire(input->create_service->namespace_),
+							   atx_text_from_wire(input->create_service->name));
+	else
+		atx_lock_plan_add(plan, &request->address,
+						  input->payload_case == SESSION_INPUT(SERVICE_INPUT) ?
+						  &request->payload : NULL);
+}
+
+static void
+plan_input(AtxLockPlan *plan, const Request *request)
+{
+	const PartitionInput *input = request->input;
+
+	switch (input->payload_case)
+	{
+		case PARTITION_INPUT(SESSION_INPUT):
+			plan_session_input(plan, request);
+			break;
+		case PARTITION_INPUT(KEEP_ALIVE):
+			/* One that acknowledges nothing may do without a lock. */
+			if (input->keep_alive->last_command_sequence_num != 0)
+				atx_lock_plan_add_session(plan, request->address.session_id, false);
+			break;
+		case PARTITION_INPUT(CLOSE_SESSION):
+			atx_lock_plan_add_session(plan, request->address.session_id, true);
+			break;
+		default:
+			break;
+	}
+}
+
 /* Take all locks of a batch in one order, so that batches do not deadlock. */
 static void
 lock_all(AtxScope *scope, const Request *requests, int count)
@@ -550,14 +588,8 @@ lock_all(AtxScope *scope, const Request *requests, int count)
 	AtxLockPlan *plan = atx_lock_plan_create(count);
 
 	for (int i = 0; i < count; i++)
-	{
-		const Request *request = &requests[i];
-
-		if (request->problem.outcome == ATX_DONE &&
-			request->input->payload_case == PARTITION_INPUT(SESSION_INPUT))
-			atx_lock_plan_add(plan, &request->address,
-							  request->payload.data != NULL ? &request->payload : NULL);
-	}
+		if (requests[i].problem.outcome == ATX_DONE)
+			plan_input(plan, &requests[i]);
 	atx_lock_plan_take(scope, plan);
 }
 

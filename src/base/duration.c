@@ -78,7 +78,7 @@ atx_duration_from_wire(const Google__Protobuf__Duration *duration, int64 *ticks)
 	if (duration->seconds < 0 ||
 		duration->nanos < 0 || duration->nanos > 999999999)
 		return false;
-	*ticks = Min(duration->seconds, PG_INT32_MAX) * USECS_PER_SEC +
+	*ticks = Min(duration->seconds, ATX_LONGEST_DURATION / USECS_PER_SEC) * USECS_PER_SEC +
 		duration->nanos / 1000;
 	return true;
 }

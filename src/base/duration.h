@@ -12,6 +12,12 @@
 
 #include "google/protobuf/duration.pb-c.h"
 
+/*
+ * What a client may ask for lasts at most so many ticks, 68 years: sums with
+ * the clock then stay in range, and so do dates.
+ */
+#define ATX_LONGEST_DURATION	(PG_INT32_MAX * USECS_PER_SEC)
+
 extern int64 atx_duration_from_interval(const Interval *span, const char *argument);
 extern Interval *atx_interval_from_ticks(int64 ticks);
 extern char *atx_duration_text(int64 ticks);

@@ -26,15 +26,18 @@ typedef enum AtxLockClass
 	ATX_LOCK_NAME,				/* a hash of a name: creating that service */
 	ATX_LOCK_SERVICE,			/* shared for independent keys of a
 								 * collection, else exclusive */
-	ATX_LOCK_HOLD				/* exclusive by who holds the service for a
+	ATX_LOCK_HOLD,				/* exclusive by who holds the service for a
 								 * transaction, shared by grants, which only
 								 * try */
+	ATX_LOCK_ENTRY				/* a hash of service and key: one of several
+								 * that a batch changes */
 } AtxLockClass;
 
 extern void atx_private_lock_init(void);
 extern int	atx_private_locks_left(void);
 extern void atx_lock_shared(AtxLockClass class, int64 id);
 extern void atx_lock_exclusive(AtxLockClass class, int64 id);
+extern void atx_lock_all_exclusive(AtxLockClass class, int64 *ids, int count);
 extern bool atx_try_lock_shared(AtxLockClass class, int64 id);
 extern bool atx_try_lock_shared_briefly(AtxLockClass class, int64 id);
 extern void atx_unlock_shared(AtxLockClass class, int64 id);

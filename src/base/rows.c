@@ -94,6 +94,14 @@ end_scan(AtxCursor *cursor)
 	cursor->scan = NULL;
 }
 
+static void
+begin_scan(AtxCursor *cursor, Snapshot snapshot, ScanKeyData *keys, int nkeys)
+{
+	end_scan(cursor);
+	cursor->scan = AtxIndexBeginScan(cursor->heap, cursor->key, snapshot, nkeys);
+	index_rescan(cursor->scan, keys, nkeys, NULL, 0);
+}
+
 /*
  * Begin to go through the rows whose first nkeys key columns, of type bigint,
  * have these values, in the order of the key.
@@ -103,11 +111,23 @@ atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nke
 {
 	ScanKeyData keys[MAX_KEYS];
 
-	end_scan(cursor);
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key[i]));
-	cursor->scan = AtxIndexBeginScan(cursor->heap, cursor->key, snapshot, nkeys);
-	index_rescan(cursor->scan, keys, nkeys, NULL, 0);
+	begin_scan(cursor, snapshot, keys, nkeys);
+}
+
+/*
+ * The same of those whose first key column has a value and whose second is
+ * greater than another.
+ */
+void
+atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 after)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
+	ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(after));
+	begin_scan(cursor, snapshot, keys, 2);
 }
 
 /*

@@ -43,6 +43,8 @@ extern void atx_snapshot_release(Snapshot snapshot);
 extern void atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write);
 extern bool atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
 extern void atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
+extern void atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key,
+								   int64 after);
 extern bool atx_cursor_next(AtxCursor *cursor);
 extern Datum atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull);
 extern bool atx_cursor_written_here(AtxCursor *cursor);

@@ -234,7 +234,7 @@ acknowledge_number(const AtxNumbered *numbered, int64 floor)
 	}
 	else if (numbered->sequence_num > floor)
 	{
-		answer = atx_numbered_limit(numbered, floor);
+		answer = atx_numbered_limit(numbered, floor, 0);
 		if (answer.outcome == ATX_DONE)
 			acknowledge_unknown(numbered->session_id, numbered->sequence_num);
 	}

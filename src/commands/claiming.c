@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -61,30 +62,60 @@ atx_prepare_claims(AtxCall *call)
 	}
 }
 
+/* Lock a service by its name, given what became of its caller. */
+static AtxAnswer
+use_claimed(const AtxClaimed *claimed, AtxAccess access, bool create,
+			AtxAnswer answer, AtxCall *call)
+{
+	bool		found = true;
+
+	if (answer.outcome == ATX_DONE)
+		answer = create ?
+			atx_use_service(call, claimed->type, claimed->namespace, claimed->name, access) :
+			atx_use_existing_service(call, claimed->type, claimed->namespace, claimed->name,
+									 access, &found);
+	if (answer.outcome != ATX_DONE || !found)
+		return answer;
+	call->moment = atx_moment(call->authority);
+	/* Who releases need not know whether other holders have expired. */
+	if (access == ATX_ACCESS_RELEASE)
+		atx_claims_require_unchanged(call->service.service_id);
+	else
+		atx_prepare_claims(call);
+	return answer;
+}
+
 /*
- * Lock and renew a session (0: none), and lock a service by its name.  If
- * there is none it is created, or, unless that is wanted, its id is 0.
+ * Lock and renew a session, and lock a service by its name.  If there is none
+ * it is created, or, unless that is wanted, its id is 0.
  */
 AtxAnswer
 atx_claimed_use(AtxScope *scope, const AtxClaimed *claimed, int64 session_id,
 				AtxAccess access, bool create, AtxCall *call)
 {
 	AtxAnswer	answer;
-	bool		found = true;
 
 	memset(call, 0, sizeof(*call));
+	/* Session 0 is where delays are kept: it is nobody's. */
+	if (session_id == ATX_DELAY_SESSION)
+		return atx_why_not_usable(session_id, scope->caller);
 	call->session_id = session_id;
-	answer = session_id == 0 ? atx_await_authority(&call->authority) :
-		atx_use_session(scope, session_id, false, &call->authority);
-	if (answer.outcome == ATX_DONE && !create)
-		answer = atx_find_service(call, claimed->type, claimed->namespace, claimed->name, &found);
-	if (answer.outcome == ATX_DONE && found)
-		answer = atx_use_service(call, claimed->type, claimed->namespace, claimed->name, access);
-	if (answer.outcome != ATX_DONE || !found)
-		return answer;
-	call->moment = atx_moment(call->authority);
-	atx_prepare_claims(call);
-	return answer;
+	answer = atx_use_session(scope, session_id, false, &call->authority);
+	return use_claimed(claimed, access, create, answer, call);
+}
+
+/*
+ * The same without a session, for what is done to the claims of all.
+ */
+AtxAnswer
+atx_claimed_manage(const AtxClaimed *claimed, AtxAccess access, bool create,
+				   AtxCall *call)
+{
+	AtxAnswer	answer;
+
+	memset(call, 0, sizeof(*call));
+	answer = atx_await_authority(&call->authority);
+	return use_claimed(claimed, access, create, answer, call);
 }
 
 /* The claim of the same kind that the session has already, if any. */
@@ -120,7 +151,7 @@ atx_acquire(AtxScope *scope, const AtxClaimed *claimed, const AtxClaimRequest *r
 	result->exists = own_claim(&call, request, &result->claim);
 	if (result->exists && !ATX_CLAIM_GRANTED(&result->claim))
 	{
-		atx_claims_settle(&call);
+		atx_claims_settle_all(&call);
 		result->exists = own_claim(&call, request, &result->claim);
 	}
 	if (!result->exists)
@@ -383,6 +414,19 @@ check_waiter(AtxScope *scope, int64 session_id)
 		ATX_ANSWER_DONE : atx_why_not_usable(session_id, scope->caller);
 }
 
+/* False if we may not write, or somebody is using the service. */
+static bool
+settle_for_waiter(const AtxClaim *claim, AtxTick now)
+{
+	const AtxAuthority *authority;
+
+	if (XactReadOnly || RecoveryInProgress())
+		return false;
+	authority = atx_authority_current();
+	return authority != NULL &&
+		atx_settle_if_free(authority, claim->service_id, is_overdue(claim, now));
+}
+
 /*
  * Wait until a claim is granted, for at most timeout ticks and
  * atomix.max_wait.  It does not exist (any more) if it was released, canceled
@@ -405,9 +449,7 @@ atx_wait_ticket(AtxScope *scope, int64 session_id, int64 ticket, int64 timeout,
 			return answer;
 		refuse_own_ticket(&result->claim);
 		/* Nobody rang for a while: perhaps there is nobody who would. */
-		if (!rung && !RecoveryInProgress() && atx_authority_current() != NULL &&
-			atx_settle_if_free(atx_authority_current(), result->claim.service_id,
-							   is_overdue(&result->claim, now)) &&
+		if (!rung && settle_for_waiter(&result->claim, now) &&
 			look_at_ticket(session_id, ticket, result))
 			return answer;
 		if (now >= until)

@@ -20,7 +20,7 @@
 #define ATX_SETTLE_BATCH	256
 
 /* In place of a token: whichever it is. */
-#define ATX_ANY_TOKEN		INT64CONST(0)
+#define ATX_ANY_TOKEN		INT64CONST(-1)
 
 /* A claimed service, by its name. */
 typedef struct AtxClaimed
@@ -41,6 +41,8 @@ extern void atx_prepare_claims(AtxCall *call);
 extern AtxAnswer atx_claimed_use(AtxScope *scope, const AtxClaimed *claimed,
 								 int64 session_id, AtxAccess access, bool create,
 								 AtxCall *call);
+extern AtxAnswer atx_claimed_manage(const AtxClaimed *claimed, AtxAccess access,
+									bool create, AtxCall *call);
 extern AtxAnswer atx_acquire(AtxScope *scope, const AtxClaimed *claimed,
 							 const AtxClaimRequest *request, AtxClaimAnswer *answer);
 extern AtxAnswer atx_release(AtxScope *scope, const AtxClaimed *claimed,

@@ -9,11 +9,13 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/hsearch.h"
 
 #include "base/codec.h"
+#include "base/private_lock.h"
 #include "commands/claiming.h"
 #include "commands/dispatch.h"
 #include "commands/services.h"
@@ -29,6 +31,7 @@ typedef struct Operation
 	const AtxServiceType *type; /* NULL: there is no such service */
 	const ProtobufCMessage *input;
 	AtxAccess	access;
+	int64		entry;			/* the lock of the one it changes; 0: none */
 } Operation;
 
 typedef struct CachedType
@@ -69,6 +72,13 @@ type_of_service(int64 service_id)
 	return cached->type;
 }
 
+static int64
+entry_lock(int64 service_id, const char *key)
+{
+	return (int64) hash_bytes_extended((const unsigned char *) key, strlen(key),
+									   (uint64) service_id);
+}
+
 static Operation
 decode(int64 service_id, const AtxPayload *payload)
 {
@@ -78,17 +88,23 @@ decode(int64 service_id, const AtxPayload *payload)
 	{
 		operation.input = atx_decode(operation.type->input, payload->data, payload->len);
 		operation.access = operation.type->access(operation.input);
+		if (operation.access == ATX_ACCESS_SHARED && operation.type->key != NULL)
+			operation.entry = entry_lock(service_id, operation.type->key(operation.input));
 	}
 	return operation;
 }
 
 /*
- * What an operation needs of its service; none if it is not one.
+ * What an operation needs of its service; none if it is not one.  *entry is
+ * the lock of the entry that it changes, if it is the only one, else 0.
  */
 AtxAccess
-atx_payload_access(int64 service_id, const AtxPayload *payload)
+atx_payload_access(int64 service_id, const AtxPayload *payload, int64 *entry)
 {
-	return decode(service_id, payload).access;
+	Operation	operation = decode(service_id, payload);
+
+	*entry = operation.entry;
+	return operation.access;
 }
 
 static AtxFingerprint
@@ -241,6 +257,8 @@ typedef struct Batch
 	int			next_known;
 	AtxCommand *executed;
 	int			nexecuted;
+	int64	   *entries;		/* locks of those that members change */
+	int			nentries;
 } Batch;
 
 static AtxAccess
@@ -249,13 +267,16 @@ decode_all(Batch *batch, int64 service_id, int count)
 	AtxAccess	access = ATX_ACCESS_NONE;
 
 	batch->operations = palloc(sizeof(Operation) * count);
+	batch->entries = palloc(sizeof(int64) * count);
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		batch->operations[i] = decode(service_id, &batch->payloads[i]);
 		access = Max(access, batch->operations[i].access);
+		if (batch->operations[i].entry != 0)
+			batch->entries[batch->nentries++] = batch->operations[i].entry;
 	}
-	return access;
+	return batch->nentries > ATX_MAX_ENTRY_LOCKS ? Max(access, ATX_ACCESS_EXCLUSIVE) : access;
 }
 
 /* What is known of the member's number, or NULL. */
@@ -280,7 +301,7 @@ check_member(Batch *batch, const AtxCommand *known)
 		return ATX_ANSWER_DONE;
 	if (known != NULL)
 		return atx_numbered_check(numbered, known);
-	return atx_numbered_check_new(numbered);
+	return atx_numbered_check_new(numbered, batch->nexecuted);
 }
 
 /*
@@ -367,6 +388,7 @@ atx_commands(AtxScope *scope, const AtxAddress *address, const AtxPayload *paylo
 			.sequence_num = address->sequence_num,
 			.service_id = address->service_id,
 			.operation = ATX_OPERATION_SERVICE,
+			.fingerprint = fingerprint_of(address->service_id, &payloads[0])
 		},
 		.payloads = payloads
 	};
@@ -383,6 +405,8 @@ atx_commands(AtxScope *scope, const AtxAddress *address, const AtxPayload *paylo
 		return not_open(address, batch.numbered.admission.deleted);
 	if (access >= ATX_ACCESS_EXCLUSIVE)
 		atx_service_require_unchanged(address->service_id);
+	else if (batch.nentries > 1)
+		atx_lock_all_exclusive(ATX_LOCK_ENTRY, batch.entries, batch.nentries);
 	return run_all(&batch, count, results);
 }
 

@@ -97,11 +97,13 @@ atx_withdraw_from_election(AtxScope *scope, const AtxClaimed *claimed, int64 ses
 	return answer;
 }
 
+/* Remember who did what; a claim is noted as it was read. */
 static void
 note_intervention(AtxScope *scope, const AtxClaimed *claimed, const AtxCall *call,
 				  const AtxClaim *claim, const char *action, const char *reason)
 {
 	AtxIntervention intervention = {
+		.index = atx_index_draw(call->authority),
 		.service_id = call->service.service_id,
 		.namespace = claimed->namespace,
 		.name = claimed->name,
@@ -140,7 +142,7 @@ atx_change_election(AtxScope *scope, const AtxClaimed *claimed, const char *cand
 	AtxCall		call;
 	AtxCandidates candidates;
 	const AtxClaim *claim;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_MOVE, false, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
 
 	*found = false;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0)
@@ -149,9 +151,10 @@ atx_change_election(AtxScope *scope, const AtxClaimed *claimed, const char *cand
 	atx_claims_settle_all(&call);
 	candidates = atx_election_candidates(&call);
 	claim = find_candidate(&candidates, candidate);
-	if (claim != NULL)
-		note_intervention(scope, claimed, &call, claim, action, NULL);
 	*found = change(&call, candidate);
+	/* Moving the first up, or the last down, changes nothing. */
+	if (*found && claim != NULL && call.changed)
+		note_intervention(scope, claimed, &call, claim, action, NULL);
 	atx_save_service(&call);
 	return answer;
 }
@@ -183,7 +186,7 @@ atx_force_release(AtxScope *scope, const AtxClaimed *claimed, int64 token,
 {
 	AtxCall		call;
 	AtxClaim	claim;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_MOVE, false, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
 
 	*released = false;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0 ||
@@ -224,25 +227,23 @@ atx_transfer(AtxScope *scope, const AtxClaimed *claimed, int64 token, int64 tick
 	AtxCall		call;
 	AtxClaim	from;
 	AtxClaim	to;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_MOVE, false, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_MOVE, false, &call);
 
 	*new_token = 0;
 	if (answer.outcome != ATX_DONE || call.service.service_id == 0 || token <= 0)
 		return answer;
 	atx_claims_settle_all(&call);
-	if (!atx_claim_find(call.service.service_id, -token, &from) ||
-		!find_ticket(&call, ticket, &to) || !atx_claim_fits_instead(&call, &from, &to))
+	if (atx_claim_find(call.service.service_id, -token, &from) &&
+		find_ticket(&call, ticket, &to) && atx_claim_fits_instead(&call, &from, &to))
 	{
-		atx_save_service(&call);
-		return answer;
+		note_intervention(scope, claimed, &call, &from, "transfer_from", reason);
+		atx_claim_end_or_retry(&call, &from);
+		atx_claim_grant(&call, &to);
+		note_intervention(scope, claimed, &call, &to, "transfer_to", reason);
+		atx_claims_settle(&call);
+		*new_token = ATX_CLAIM_TOKEN(&to);
 	}
-	note_intervention(scope, claimed, &call, &from, "transfer_from", reason);
-	note_intervention(scope, claimed, &call, &to, "transfer_to", reason);
-	atx_claim_end_or_retry(&call, &from);
-	atx_claim_grant(&call, &to);
-	atx_claims_settle(&call);
 	atx_save_service(&call);
-	*new_token = ATX_CLAIM_TOKEN(&to);
 	return answer;
 }
 
@@ -253,7 +254,7 @@ AtxAnswer
 atx_set_delay(AtxScope *scope, const AtxClaimed *claimed, int64 delay)
 {
 	AtxCall		call;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_EXCLUSIVE, true, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, true, &call);
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
@@ -271,7 +272,7 @@ AtxAnswer
 atx_resize(AtxScope *scope, const AtxClaimed *claimed, int32 permits)
 {
 	AtxCall		call;
-	AtxAnswer	answer = atx_claimed_use(scope, claimed, 0, ATX_ACCESS_EXCLUSIVE, true, &call);
+	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, true, &call);
 
 	if (answer.outcome != ATX_DONE)
 		return answer;

@@ -47,18 +47,24 @@ atx_lock_number(int64 session_id, int64 sequence_num)
 		atx_lock_exclusive(ATX_LOCK_COMMAND, lock_id(session_id, sequence_num));
 }
 
+static bool
+is_locked(AtxLockClass class, int64 id)
+{
+	if (!atx_try_lock_shared_briefly(class, id))
+		return true;
+	atx_unlock_shared(class, id);
+	return false;
+}
+
 /*
- * Is another transaction executing that number just now?
+ * Is another transaction executing that number just now?  A long batch has
+ * the session instead of its numbers, and so has whoever ends it.
  */
 bool
 atx_number_is_busy(int64 session_id, int64 sequence_num)
 {
-	int64		id = lock_id(session_id, sequence_num);
-
-	if (!atx_try_lock_shared_briefly(ATX_LOCK_COMMAND, id))
-		return true;
-	atx_unlock_shared(ATX_LOCK_COMMAND, id);
-	return false;
+	return is_locked(ATX_LOCK_SESSION, session_id) ||
+		is_locked(ATX_LOCK_COMMAND, lock_id(session_id, sequence_num));
 }
 
 static AtxAnswer
@@ -93,17 +99,19 @@ atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known)
 }
 
 /*
- * May the session have one more number outstanding, given its floor?  It must
- * not pile up outcomes that it never acknowledges.
+ * May the session have one more number outstanding, given its floor and how
+ * many of this call are not in the table yet?  It must not pile up outcomes
+ * that it never acknowledges.
  */
 AtxAnswer
-atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor)
+atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor, int unrecorded)
 {
 	AtxAnswer	answer;
 
 	/* Few numbers above the floor need not be counted. */
 	if (numbered->sequence_num - ack_floor <= ATX_MAX_OUTSTANDING ||
-		atx_command_remembered(numbered->session_id, ATX_MAX_OUTSTANDING) < ATX_MAX_OUTSTANDING)
+		atx_command_remembered(numbered->session_id, ATX_MAX_OUTSTANDING) + unrecorded <
+		ATX_MAX_OUTSTANDING)
 		return ATX_ANSWER_DONE;
 	answer = atx_answer(ATX_LIMIT_REACHED,
 						psprintf("session " INT64_FORMAT " has too many commands that are not acknowledged",
@@ -114,14 +122,15 @@ atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor)
 }
 
 /*
- * May a number of which nothing is known be executed?
+ * May a number of which nothing is known be executed, after so many of the
+ * same call that are not in the table yet?
  */
 AtxAnswer
-atx_numbered_check_new(const AtxNumbered *numbered)
+atx_numbered_check_new(const AtxNumbered *numbered, int unrecorded)
 {
 	if (numbered->sequence_num <= numbered->admission.ack_floor)
 		return acknowledged(numbered);
-	return atx_numbered_limit(numbered, numbered->admission.ack_floor);
+	return atx_numbered_limit(numbered, numbered->admission.ack_floor, unrecorded);
 }
 
 static AtxAnswer
@@ -137,7 +146,7 @@ check_number(AtxNumbered *numbered)
 		numbered->replay = true;
 		return atx_numbered_check(numbered, &admission->command);
 	}
-	return atx_numbered_check_new(numbered);
+	return atx_numbered_check_new(numbered, 0);
 }
 
 static AtxAnswer
@@ -184,15 +193,6 @@ atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered, AtxAccess access)
 	return answer;
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /*
  * Lock several numbers in one order, so that two batches with common numbers
  * do not deadlock.
@@ -206,9 +206,7 @@ atx_lock_numbers(const AtxNumberName *numbers, int count)
 	for (int i = 0; i < count; i++)
 		if (!atx_locked_exclusive(ATX_LOCK_SESSION, numbers[i].session_id))
 			ids[n++] = lock_id(numbers[i].session_id, numbers[i].sequence_num);
-	qsort(ids, n, sizeof(int64), compare_ids);
-	for (int i = 0; i < n; i++)
-		atx_lock_exclusive(ATX_LOCK_COMMAND, ids[i]);
+	atx_lock_all_exclusive(ATX_LOCK_COMMAND, ids, n);
 }
 
 static void

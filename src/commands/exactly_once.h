@@ -21,6 +21,9 @@
 /* Beyond so many numbers of one call, it locks out the session's others. */
 #define ATX_MAX_NUMBER_LOCKS	64
 
+/* Entries a batch locks one by one; with more it has the service alone. */
+#define ATX_MAX_ENTRY_LOCKS		64
+
 /* In place of a number of outputs: the command is over for its client. */
 #define ATX_ALL_OUTPUTS			INT64CONST(-1)
 
@@ -57,8 +60,9 @@ extern AtxAnswer atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered,
 extern AtxAnswer atx_numbered_begin_many(AtxScope *scope, AtxNumbered *numbered,
 										 int count, AtxAccess access);
 extern AtxAnswer atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known);
-extern AtxAnswer atx_numbered_check_new(const AtxNumbered *numbered);
-extern AtxAnswer atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor);
+extern AtxAnswer atx_numbered_check_new(const AtxNumbered *numbered, int unrecorded);
+extern AtxAnswer atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor,
+									int unrecorded);
 extern void atx_numbered_describe(const AtxNumbered *numbered, const AtxReply *reply,
 								  int64 index, AtxCommand *command);
 extern void atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply,

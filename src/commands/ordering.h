@@ -17,6 +17,9 @@ typedef struct AtxLockPlan AtxLockPlan;
 extern AtxLockPlan *atx_lock_plan_create(int members);
 extern void atx_lock_plan_add(AtxLockPlan *plan, const AtxAddress *address,
 							  const AtxPayload *payload);
+extern void atx_lock_plan_add_open(AtxLockPlan *plan, const AtxAddress *address,
+								   const char *namespace, const char *name);
+extern void atx_lock_plan_add_session(AtxLockPlan *plan, int64 session_id, bool ends);
 extern void atx_lock_plan_take(AtxScope *scope, AtxLockPlan *plan);
 
 #endif							/* ATX_ORDERING_H */

@@ -51,7 +51,7 @@ atx_once(AtxScope *scope, int64 session_id, int64 sequence_num,
 /*
  * What became of a number, also after its session has ended: the state of its
  * command, "unknown" if it was never executed, "pending" if another
- * transaction is executing it just now.
+ * transaction is executing it just now, "forgotten" if nobody knows any more.
  */
 AtxAnswer
 atx_outcome(AtxScope *scope, int64 session_id, int64 sequence_num,
@@ -59,6 +59,7 @@ atx_outcome(AtxScope *scope, int64 session_id, int64 sequence_num,
 {
 	Oid			owner;
 	AtxOutcome	outcome = atx_session_outcome(session_id, &owner);
+	int64		floor;
 	bool		busy;
 
 	report->executed = false;
@@ -72,7 +73,9 @@ atx_outcome(AtxScope *scope, int64 session_id, int64 sequence_num,
 		report->state = atx_command_state_name(report->command.state);
 		report->executed = report->command.state != ATX_COMMAND_ACKNOWLEDGED;
 	}
-	else if (sequence_num <= atx_session_ack_floor(session_id))
+	else if (!atx_session_ack_floor(session_id, &floor))
+		report->state = "forgotten";
+	else if (sequence_num <= floor)
 		report->state = "acknowledged";
 	else
 		report->state = busy ? "pending" : "unknown";

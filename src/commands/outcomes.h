@@ -14,7 +14,7 @@
 
 typedef struct AtxOutcomeReport
 {
-	const char *state;			/* a command's, or unknown, or pending */
+	const char *state;			/* a command's, or one of outcome()'s own */
 	bool		executed;		/* then command tells how */
 	AtxCommand	command;
 } AtxOutcomeReport;

@@ -145,6 +145,27 @@ hash_name(const char *namespace, const char *name)
 }
 
 /*
+ * The id of the lock of a service's name.
+ */
+int64
+atx_service_name_lock(const char *namespace, const char *name)
+{
+	return (int64) hash_name(namespace, name);
+}
+
+/*
+ * The id of the service of that name, which is not locked; 0 if there is none.
+ */
+int64
+atx_service_id(const char *namespace, const char *name)
+{
+	AtxService	service;
+
+	return atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &service) ?
+		service.service_id : 0;
+}
+
+/*
  * Ids by the hashes of their names, as this process last found them.  Whoever
  * uses one makes sure of the name once the service is locked.
  */
@@ -179,7 +200,7 @@ find_or_insert(const AtxAuthority *authority, const AtxServiceType *type,
 {
 	if (atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 		return;
-	atx_lock_exclusive(ATX_LOCK_NAME, (int64) hash_name(namespace, name));
+	atx_lock_exclusive(ATX_LOCK_NAME, atx_service_name_lock(namespace, name));
 	while (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -193,33 +214,64 @@ find_or_insert(const AtxAuthority *authority, const AtxServiceType *type,
 	}
 }
 
-/* Lock the service of a name and read it; it is created if there is none. */
-static void
+/*
+ * The id of a service by its name, which is to be made sure of; 0 if there is
+ * none, and it is not to be created.
+ */
+static int64
+id_of_name(AtxCall *call, const AtxServiceType *type, const char *namespace,
+		   const char *name, uint64 hash, bool create)
+{
+	KnownName  *known = known_name(hash, HASH_FIND);
+
+	if (known != NULL)
+		return known->service_id;
+	if (create)
+		find_or_insert(call->authority, type, namespace, name, &call->service);
+	else if (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &call->service))
+		return 0;
+	return call->service.service_id;
+}
+
+/* Lock the service of a name and read it; false if there is none. */
+static bool
 lock_by_name(AtxCall *call, const AtxServiceType *type, const char *namespace,
-			 const char *name, AtxAccess access)
+			 const char *name, AtxAccess access, bool create)
 {
 	uint64		hash = hash_name(namespace, name);
+	int64		service_id;
 
-	for (;;)
+	while ((service_id = id_of_name(call, type, namespace, name, hash, create)) != 0)
 	{
-		KnownName  *known = known_name(hash, HASH_FIND);
-		int64		service_id = known ? known->service_id : 0;
-
 		CHECK_FOR_INTERRUPTS();
-		if (service_id == 0)
-		{
-			find_or_insert(call->authority, type, namespace, name, &call->service);
-			service_id = call->service.service_id;
-		}
 		atx_lock_service(service_id, call->session_id, access);
 		if (atx_service_load_named(service_id, namespace, name, &call->service))
 		{
 			known_name(hash, HASH_ENTER)->service_id = service_id;
-			return;
+			return true;
 		}
 		/* It has been deleted since. */
 		(void) known_name(hash, HASH_REMOVE);
 	}
+	return false;
+}
+
+static AtxAnswer
+use_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
+			const char *name, AtxAccess access, bool create, bool *found)
+{
+	AtxAnswer	answer = atx_check_service_name(namespace, name);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	*found = lock_by_name(call, type, namespace, name, access, create);
+	call->type = type;
+	if (!*found)
+		return answer;
+	answer = check_type(&call->service, type->name, namespace, name);
+	if (answer.outcome == ATX_DONE)
+		atx_service_require_unchanged(call->service.service_id);
+	return answer;
 }
 
 /*
@@ -230,16 +282,20 @@ AtxAnswer
 atx_use_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
 				const char *name, AtxAccess access)
 {
-	AtxAnswer	answer = atx_check_service_name(namespace, name);
+	bool		found;
 
-	if (answer.outcome != ATX_DONE)
-		return answer;
-	lock_by_name(call, type, namespace, name, access);
-	call->type = type;
-	answer = check_type(&call->service, type->name, namespace, name);
-	if (answer.outcome == ATX_DONE)
-		atx_service_require_unchanged(call->service.service_id);
-	return answer;
+	return use_service(call, type, namespace, name, access, true, &found);
+}
+
+/*
+ * The same if it exists; *found tells.
+ */
+AtxAnswer
+atx_use_existing_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
+						 const char *name, AtxAccess access, bool *found)
+{
+	*found = false;
+	return use_service(call, type, namespace, name, access, false, found);
 }
 
 /*
@@ -272,12 +328,13 @@ atx_save_service(AtxCall *call)
 	call->dirty = false;
 }
 
+/* Does the session have no more services open than it may? */
 static AtxAnswer
 check_attachments(int64 session_id)
 {
 	AtxAnswer	answer;
 
-	if (atx_attachment_count(session_id) < ATX_MAX_ATTACHMENTS)
+	if (atx_attachment_count(session_id) <= ATX_MAX_ATTACHMENTS)
 		return ATX_ANSWER_DONE;
 	answer = atx_answer(ATX_LIMIT_REACHED,
 						psprintf("session " INT64_FORMAT " has too many services open",
@@ -305,13 +362,15 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 
 	/* Shared: who deletes the service shall see all that have it open. */
 	answer = atx_use_service(&call, known, namespace, name, ATX_ACCESS_SHARED);
-	if (answer.outcome == ATX_DONE)
-		answer = check_attachments(session_id);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	*service_id = call.service.service_id;
+	/* A limit is an error in every face, so what was inserted is undone. */
 	if (atx_attachment_insert(session_id, *service_id))
+	{
+		answer = check_attachments(session_id);
 		atx_session_service_opened(session_id);
+	}
 	return answer;
 }
 

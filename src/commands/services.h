@@ -14,12 +14,17 @@
 #include "services/service_type.h"
 
 extern AtxAnswer atx_check_service_name(const char *namespace, const char *name);
+extern int64 atx_service_name_lock(const char *namespace, const char *name);
+extern int64 atx_service_id(const char *namespace, const char *name);
 extern void atx_lock_service(int64 service_id, int64 session_id, AtxAccess access);
 extern void atx_lock_claims(int64 service_id, int64 session_id);
 extern void atx_unlock_service(int64 service_id, AtxAccess access);
 extern AtxAnswer atx_use_service(AtxCall *call, const AtxServiceType *type,
 								 const char *namespace, const char *name,
 								 AtxAccess access);
+extern AtxAnswer atx_use_existing_service(AtxCall *call, const AtxServiceType *type,
+										  const char *namespace, const char *name,
+										  AtxAccess access, bool *found);
 extern AtxAnswer atx_find_service(AtxCall *call, const AtxServiceType *type,
 								  const char *namespace, const char *name,
 								  bool *found);

@@ -553,6 +553,17 @@ renew_in_use(AtxScope *scope, int64 session_id, const AtxAuthority *authority)
 }
 
 /*
+ * Keep a session from ending until the transaction does, or, exclusive, others
+ * from using it; false if the caller may not.
+ */
+bool
+atx_lock_session(AtxScope *scope, int64 session_id, bool exclusive)
+{
+	return exclusive ? lock_to_end(session_id, scope->caller) :
+		lock_to_renew(session_id, scope->caller);
+}
+
+/*
  * Keep a session from ending until the transaction does, and renew it: what
  * every command begins with.  Exclusive if no other command of the session
  * may run beside.
@@ -565,8 +576,7 @@ atx_use_session(AtxScope *scope, int64 session_id, bool exclusive,
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
-	if (exclusive ? !lock_to_end(session_id, scope->caller) :
-		!lock_to_renew(session_id, scope->caller))
+	if (!atx_lock_session(scope, session_id, exclusive))
 		return atx_answer_session(ATX_SESSION_UNKNOWN, session_id);
 	answer = renew_in_use(scope, session_id, *authority);
 	if (answer.outcome == ATX_DONE)

@@ -39,6 +39,7 @@ extern AtxAnswer atx_open_session(AtxScope *scope, AtxSessionSpec *spec,
 extern AtxRenewalState atx_renew_in_memory(Oid role, int64 session_id, int64 *time_left);
 extern bool atx_keep_alive_in_memory(int64 session_id, int64 *time_left);
 extern AtxAnswer atx_keep_alive(AtxScope *scope, int64 session_id, int64 *time_left);
+extern bool atx_lock_session(AtxScope *scope, int64 session_id, bool exclusive);
 extern AtxAnswer atx_use_session(AtxScope *scope, int64 session_id, bool exclusive,
 								 const AtxAuthority **authority);
 extern AtxAnswer atx_why_not_usable(int64 session_id, Oid role);

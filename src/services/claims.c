@@ -324,9 +324,12 @@ not_on_hold(const AtxCall *call)
 void
 atx_claims_settle(AtxCall *call)
 {
-	Holders		holders = read_holders(call);
+	Holders		holders;
 	AtxClaim	next;
 
+	if (!atx_claim_first(call->service.service_id, &next))
+		return;
+	holders = read_holders(call);
 	if (remove_dead_holders(call, &holders))
 		holders = read_holders(call);
 	while (next_in_queue(call, &next) &&

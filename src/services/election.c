@@ -45,6 +45,14 @@ atx_election_candidates(AtxCall *call)
 	return candidates;
 }
 
+/* The same, without those who stand in vain. */
+static AtxCandidates
+live_candidates(AtxCall *call)
+{
+	atx_claims_settle_all(call);
+	return atx_election_candidates(call);
+}
+
 /* The place of a candidate among them, or -1. */
 static int
 place_of(const AtxCandidates *candidates, const char *candidate)
@@ -98,8 +106,7 @@ atx_election_enter(AtxCall *call, const AtxClaimRequest *request, AtxClaim *clai
 	AtxCandidates candidates;
 	int			place;
 
-	atx_claims_settle(call);
-	candidates = atx_election_candidates(call);
+	candidates = live_candidates(call);
 	place = place_of(&candidates, request->candidate);
 	if (place >= 0)
 	{
@@ -174,7 +181,7 @@ lead(AtxCall *call, AtxCandidates *candidates, int place)
 bool
 atx_election_anoint(AtxCall *call, const char *candidate)
 {
-	AtxCandidates candidates = atx_election_candidates(call);
+	AtxCandidates candidates = live_candidates(call);
 	int			place = place_of(&candidates, candidate);
 
 	if (place > 0 || (place == 0 && !candidates.led))
@@ -210,7 +217,7 @@ move_up(AtxCall *call, AtxCandidates *candidates, int place)
 bool
 atx_election_promote(AtxCall *call, const char *candidate)
 {
-	AtxCandidates candidates = atx_election_candidates(call);
+	AtxCandidates candidates = live_candidates(call);
 	int			place = place_of(&candidates, candidate);
 
 	if (place > 0)
@@ -224,7 +231,7 @@ atx_election_promote(AtxCall *call, const char *candidate)
 bool
 atx_election_demote(AtxCall *call, const char *candidate)
 {
-	AtxCandidates candidates = atx_election_candidates(call);
+	AtxCandidates candidates = live_candidates(call);
 	int			place = place_of(&candidates, candidate);
 
 	if (place >= 0 && place + 1 < candidates.count)
@@ -238,7 +245,7 @@ atx_election_demote(AtxCall *call, const char *candidate)
 bool
 atx_election_evict(AtxCall *call, const char *candidate)
 {
-	AtxCandidates candidates = atx_election_candidates(call);
+	AtxCandidates candidates = live_candidates(call);
 	int			place = place_of(&candidates, candidate);
 
 	if (place < 0)

@@ -19,6 +19,7 @@
 #include "base/codec.h"
 #include "base/duration.h"
 #include "base/transaction.h"
+#include "compat.h"
 #include "services/map.h"
 
 #define OPERATION(name) \
@@ -117,6 +118,9 @@ write_entry(AtxCall *call, const AtxMapWrite *write, Presence wanted, bool keep_
 	{
 		bool		keep;
 
+		/* An index drawn before the change of somebody else is too low. */
+		call->index = 0;
+		call->changed = false;
 		answer.existed = find_live(call, write->key, &answer.before, &has_row);
 		answer.status = check_presence(&answer, wanted, write->prev_index);
 		if (answer.status != ATX_STATUS_OK)
@@ -235,6 +239,24 @@ access_of(const ProtobufCMessage *message)
 	}
 }
 
+static const char *
+key_of(const ProtobufCMessage *message)
+{
+	const MapInput *input = (const MapInput *) message;
+
+	switch (input->payload_case)
+	{
+		case OPERATION(PUT):
+			return input->put->key;
+		case OPERATION(INSERT):
+			return input->insert->key;
+		case OPERATION(UPDATE):
+			return input->update->key;
+		default:
+			return input->remove->key;
+	}
+}
+
 static bytea *
 bytes_from_wire(const ProtobufCBinaryData *data)
 {
@@ -265,7 +287,7 @@ write_from_wire(const char *key, const Value *value, uint64 index,
 	if (value != NULL && value->ttl != NULL &&
 		!atx_duration_from_wire(value->ttl, &write->ttl))
 	{
-		atx_reply_refused(reply, ATX_STATUS_INVALID, pstrdup("ttl is not a positive duration"));
+		atx_reply_refused(reply, ATX_STATUS_INVALID, pstrdup("ttl is negative or malformed"));
 		return false;
 	}
 	return true;
@@ -496,5 +518,6 @@ const AtxServiceType atx_map_type = {
 	.name = "map",
 	.input = &atomix__multiraft__map__v1__map_input__descriptor,
 	.access = access_of,
+	.key = key_of,
 	.apply = apply
 };

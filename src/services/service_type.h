@@ -63,6 +63,9 @@ typedef struct AtxServiceType
 												 * has none in bytes */
 
 	AtxAccess	(*access) (const ProtobufCMessage *input);
+
+	/* The key that an operation with shared access changes; NULL: no keys. */
+	const char *(*key) (const ProtobufCMessage *input);
 	void		(*apply) (AtxCall *call, const ProtobufCMessage *input, AtxReply *reply);
 
 	int64		initial_value;	/* of a new service */

@@ -17,7 +17,8 @@
 /*
  * Waiters for a private lock, or for a row of our tables: who waits for a row
  * holds, or waits for, a lock on the tuple.  Of those in their way only who
- * has the lock counts, not who is just ahead in the queue.
+ * has the lock counts, not who is just ahead in the queue, nor who has waited
+ * as long for somebody else.
  */
 static AtxStatement waiters = {
 	"WITH held AS (SELECT * FROM pg_catalog.pg_locks),"
@@ -40,6 +41,7 @@ static AtxStatement waiters = {
 	" AND h.objid IS NOT DISTINCT FROM w.objid"
 	" AND h.objsubid IS NOT DISTINCT FROM w.objsubid"
 	" WHERE COALESCE(h.pid, 0) = ANY (pg_catalog.pg_blocking_pids(w.pid))"
+	" AND NOT EXISTS (SELECT FROM waiting b WHERE b.pid = h.pid)"
 	" GROUP BY 1",
 	3, {FLOAT8OID, OIDOID, OIDOID}
 };

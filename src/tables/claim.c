@@ -41,33 +41,12 @@ enum
 static AtxTable by_service = {"claim", "claim_pkey"};
 static AtxTable by_session = {"claim", "claim_session"};
 
-#define SELECT_CLAIMS \
-	"SELECT c.service_id, c.position, c.claim_id, c.session_id, c.sequence_num," \
-	" c.wait_until, c.wait_for, c.since, c.weight, c.candidate, c.priority, c.queue_from" \
-	" FROM atomix.claim c"
-
-static AtxStatement first_waiting = {
-	SELECT_CLAIMS " WHERE c.service_id = $1 AND c.position > $2"
-	" ORDER BY c.position LIMIT 1",
-	2, {INT8OID, INT8OID}
-};
-
-static AtxStatement all_granted = {
-	SELECT_CLAIMS " WHERE c.service_id = $1 AND c.position < 0 ORDER BY c.position DESC",
-	1, {INT8OID}
-};
-
-static AtxStatement all = {
-	SELECT_CLAIMS " WHERE c.service_id = $1 ORDER BY c.position",
-	1, {INT8OID}
-};
-
 /* Those that wait for nothing any more: the session is gone, or their time. */
 static AtxStatement over = {
-	SELECT_CLAIMS " WHERE c.service_id = $1 AND c.position > 0"
+	"SELECT c.position FROM atomix.claim c WHERE c.service_id = $1 AND c.position > 0"
 	" AND (c.wait_epoch = $2 AND c.wait_until <= $3"
 	" OR NOT EXISTS (SELECT FROM atomix.lease l WHERE l.session_id = c.session_id))"
-	" ORDER BY c.position",
+	" ORDER BY c.position LIMIT 1000",
 	3, {INT8OID, INT4OID, INT8OID}
 };
 
@@ -75,13 +54,6 @@ static AtxStatement versions = {
 	"SELECT pg_catalog.count(*),"
 	" COALESCE(pg_catalog.sum(c.xmin::pg_catalog.text::pg_catalog.int8), 0)::pg_catalog.int8"
 	" FROM atomix.claim c WHERE c.service_id = $1",
-	1, {INT8OID}
-};
-
-static AtxStatement delete_all = {
-	"WITH gone AS (DELETE FROM atomix.claim c WHERE c.service_id = $1 RETURNING c.*)"
-	" SELECT c.service_id, c.position, c.claim_id, c.session_id, c.sequence_num,"
-	" c.wait_until, c.wait_for, c.since, c.weight, c.candidate, c.priority, c.queue_from FROM gone c",
 	1, {INT8OID}
 };
 
@@ -165,33 +137,6 @@ read_row(AtxCursor *cursor, AtxClaim *claim)
 	claim->queue_from = isnull ? 0 : DatumGetInt64(value);
 	value = atx_cursor_datum(cursor, CLAIM_CANDIDATE, &isnull);
 	claim->candidate = isnull ? NULL : TextDatumGetCString(value);
-}
-
-static void
-read_result(uint64 row, AtxClaim *claim)
-{
-	claim->service_id = atx_result_int64(row, 1);
-	claim->position = atx_result_int64(row, 2);
-	claim->claim_id = atx_result_int64(row, 3);
-	claim->session_id = atx_result_int64(row, 4);
-	claim->sequence_num = atx_result_int64(row, 5);
-	claim->wait_until = atx_result_isnull(row, 6) ? ATX_WAIT_FOR_EVER : atx_result_int64(row, 6);
-	claim->wait_for = atx_result_isnull(row, 7) ? 0 : atx_result_int64(row, 7);
-	claim->since = DatumGetTimestampTz(atx_result_datum(row, 8));
-	claim->weight = atx_result_int32(row, 9);
-	claim->candidate = atx_result_text(row, 10);
-	claim->priority = atx_result_int32(row, 11);
-	claim->queue_from = atx_result_isnull(row, 12) ? 0 : atx_result_int64(row, 12);
-	claim->written_here = false;
-}
-
-static int
-read_results(uint64 found, AtxClaim **claims)
-{
-	*claims = palloc(sizeof(AtxClaim) * Max(found, 1));
-	for (uint64 i = 0; i < found; i++)
-		read_result(i, &(*claims)[i]);
-	return (int) found;
 }
 
 /*
@@ -279,21 +224,60 @@ atx_claims_require_unchanged(int64 service_id)
 	atx_require_unchanged(&versions, values, NULL);
 }
 
+/* Claims as they are found. */
+typedef struct Found
+{
+	AtxClaim   *claims;
+	int			count;
+	int			room;
+}			Found;
+
+static AtxClaim *
+next_found(Found * found)
+{
+	if (found->count == found->room)
+	{
+		found->room = Max(4, found->room * 2);
+		found->claims = found->claims == NULL ?
+			palloc(sizeof(AtxClaim) * found->room) :
+			repalloc(found->claims, sizeof(AtxClaim) * found->room);
+	}
+	return &found->claims[found->count++];
+}
+
 /*
- * The granted claims of a service, oldest grant first, or with the waiting
+ * The granted claims of a service, latest grant first, or with the waiting
  * ones after them all in order; returns how many.
  */
 int
 atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims)
 {
-	Datum		values[] = {Int64GetDatum(service_id)};
+	Snapshot	snapshot = atx_snapshot_take();
+	Found		found = {0};
+	AtxCursor	cursor;
 
-	return read_results(atx_execute(with_waiting ? &all : &all_granted, values, NULL), claims);
+	atx_cursor_open(&cursor, &by_service, false);
+	atx_cursor_begin(&cursor, snapshot, &service_id, 1);
+	while (atx_cursor_next(&cursor))
+	{
+		AtxClaim   *claim = next_found(&found);
+
+		read_row(&cursor, claim);
+		if (!with_waiting && !ATX_CLAIM_GRANTED(claim))
+		{
+			found.count--;
+			break;
+		}
+	}
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	*claims = found.claims;
+	return found.count;
 }
 
 /*
  * Those that wait for a service although their session has ended, or their
- * time; returns how many.
+ * time, the first thousand of them; returns how many.
  */
 int
 atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims)
@@ -303,8 +287,17 @@ atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims)
 		Int32GetDatum(moment->epoch),
 		Int64GetDatum(moment->now)
 	};
+	int			count = (int) atx_execute(&over, values, NULL);
+	int64	   *positions = palloc(sizeof(int64) * Max(count, 1));
+	Found		found = {0};
 
-	return read_results(atx_execute(&over, values, NULL), claims);
+	for (int i = 0; i < count; i++)
+		positions[i] = atx_result_int64(i, 1);
+	for (int i = 0; i < count; i++)
+		if (!atx_claim_find(service_id, positions[i], next_found(&found)))
+			found.count--;
+	*claims = found.claims;
+	return found.count;
 }
 
 /*
@@ -314,12 +307,18 @@ atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims)
 bool
 atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim)
 {
-	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(queue_from)};
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
 
-	if (atx_execute(&first_waiting, values, NULL) == 0)
-		return false;
-	read_result(0, claim);
-	return true;
+	atx_cursor_open(&cursor, &by_service, false);
+	atx_cursor_begin_after(&cursor, snapshot, service_id, queue_from);
+	found = atx_cursor_next(&cursor);
+	if (found)
+		read_row(&cursor, claim);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
 }
 
 /*
@@ -331,22 +330,17 @@ atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims)
 {
 	Snapshot	snapshot = atx_snapshot_take();
 	int64		key[] = {session_id, service_id};
-	int			count = 0;
-	int			room = 4;
+	Found		found = {0};
 	AtxCursor	cursor;
 
-	*claims = palloc(sizeof(AtxClaim) * room);
 	atx_cursor_open(&cursor, &by_session, false);
 	atx_cursor_begin(&cursor, snapshot, key, service_id == 0 ? 1 : 2);
 	while (atx_cursor_next(&cursor))
-	{
-		if (count == room)
-			*claims = repalloc(*claims, sizeof(AtxClaim) * (room *= 2));
-		read_row(&cursor, &(*claims)[count++]);
-	}
+		read_row(&cursor, next_found(&found));
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
-	return count;
+	*claims = found.claims;
+	return found.count;
 }
 
 static int64
@@ -430,17 +424,6 @@ atx_claim_delete(const AtxClaim *claim)
 	go_to(&cursor, claim);
 	atx_cursor_delete(&cursor);
 	atx_cursor_close(&cursor);
-}
-
-/*
- * Delete all claims of a service; returns how many, and which.
- */
-int
-atx_claims_delete_all(int64 service_id, AtxClaim **claims)
-{
-	Datum		values[] = {Int64GetDatum(service_id)};
-
-	return read_results(atx_execute(&delete_all, values, NULL), claims);
 }
 
 static int

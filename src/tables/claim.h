@@ -53,7 +53,6 @@ extern int64 atx_claims_count_of_session(int64 session_id, int64 limit);
 extern int64 atx_claims_count_of_service(int64 service_id, int64 limit);
 extern void atx_claim_change(const AtxClaim *claim, int64 position, const AtxMoment *moment);
 extern void atx_claim_delete(const AtxClaim *claim);
-extern int	atx_claims_delete_all(int64 service_id, AtxClaim **claims);
 
 extern int	atx_claim_services_of_session(int64 session_id, int limit, int64 *service_ids);
 extern int	atx_claim_services_of_closing(int64 after, int limit, int64 *service_ids);

@@ -16,11 +16,12 @@
 #include "tables/intervention.h"
 
 static AtxStatement insert = {
-	"INSERT INTO atomix.intervention (at, service_id, namespace, name, actor,"
+	"INSERT INTO atomix.intervention (index, at, service_id, namespace, name, actor,"
 	" action, session_id, token, ticket, reason)"
-	" VALUES ($1, $2, $3, $4, $5, $6, NULLIF($7, 0), NULLIF($8, 0), NULLIF($9, 0), $10)",
-	10, {TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID, OIDOID, TEXTOID, INT8OID, INT8OID,
-	INT8OID, TEXTOID}
+	" VALUES ($11, $1, $2, $3, $4, pg_catalog.pg_get_userbyid($5), $6, NULLIF($7, 0),"
+	" NULLIF($8, 0), NULLIF($9, 0), $10)",
+	11, {TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID, OIDOID, TEXTOID, INT8OID, INT8OID,
+	INT8OID, TEXTOID, INT8OID}
 };
 
 /*
@@ -39,9 +40,10 @@ atx_intervention_insert(const AtxIntervention *intervention)
 		Int64GetDatum(intervention->session_id),
 		Int64GetDatum(intervention->token),
 		Int64GetDatum(intervention->ticket),
-		intervention->reason ? CStringGetTextDatum(intervention->reason) : (Datum) 0
+		intervention->reason ? CStringGetTextDatum(intervention->reason) : (Datum) 0,
+		Int64GetDatum(intervention->index)
 	};
-	char		nulls[] = "          ";
+	char		nulls[] = "           ";
 
 	if (intervention->reason == NULL)
 		nulls[9] = 'n';

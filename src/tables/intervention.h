@@ -12,6 +12,7 @@
 
 typedef struct AtxIntervention
 {
+	int64		index;
 	int64		service_id;
 	const char *namespace;
 	const char *name;

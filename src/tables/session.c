@@ -88,7 +88,7 @@ static AtxStatement find_candidate = {
 };
 
 static AtxStatement find_floor = {
-	"SELECT COALESCE(l.ack_floor, s.ack_floor, 0) FROM atomix.session s"
+	"SELECT COALESCE(l.ack_floor, s.ack_floor) FROM atomix.session s"
 	" LEFT JOIN atomix.lease l ON l.session_id = $1 WHERE s.session_id = $1",
 	1, {INT8OID}
 };
@@ -166,6 +166,13 @@ static AtxStatement look_at_sessions = {
 	" COALESCE(ended_epoch = $3 AND ended_tick <= $5, false)"
 	" FROM atomix.session WHERE session_id > $1 ORDER BY session_id LIMIT $2",
 	5, {INT8OID, INT8OID, INT4OID, INT8OID, INT8OID}
+};
+
+/* Without a floor nobody takes what was executed for what was not. */
+static AtxStatement forget_outcomes = {
+	"UPDATE atomix.session SET ack_floor = NULL"
+	" WHERE session_id = ANY ($1) AND ack_floor IS NOT NULL",
+	1, {INT8ARRAYOID}
 };
 
 static AtxStatement forget_sessions = {
@@ -331,14 +338,17 @@ atx_session_candidate(int64 session_id)
 
 /*
  * The number up to which a session's commands are acknowledged, be it live or
- * not.
+ * not; false if it ended so long ago that its outcomes are forgotten.
  */
-int64
-atx_session_ack_floor(int64 session_id)
+bool
+atx_session_ack_floor(int64 session_id, int64 *floor)
 {
 	Datum		values[] = {Int64GetDatum(session_id)};
 
-	return atx_execute(&find_floor, values, NULL) == 0 ? 0 : atx_result_int64(0, 1);
+	if (atx_execute(&find_floor, values, NULL) == 0 || atx_result_isnull(0, 1))
+		return false;
+	*floor = atx_result_int64(0, 1);
+	return true;
 }
 
 /*
@@ -533,6 +543,7 @@ atx_session_sweep(const AtxMoment *moment, int64 retention,
 			over[nover++] = last;
 	}
 	atx_command_forget_sessions(over, nover);
+	change_some(&forget_outcomes, over, nover, moment);
 	change_some(&forget_sessions, old, nold, moment);
 	change_some(&restamp_sessions, foreign, nforeign, moment);
 	return seen < limit ? 0 : last;

@@ -15,10 +15,15 @@ use AtomixProto qw(decode_message encode_message enum_name);
 use Exporter 'import';
 
 our @EXPORT_OK = qw(
-	counter_input keep_alive_input map_input operation_result request_headers);
+	counter_input election_input keep_alive_input lock_input map_input
+	operation_result request_headers);
 
 my $v1 = 'atomix.multiraft.v1';
-my %service_type = (counter => 'Counter', map => 'Map');
+my %service_type = (
+	counter => 'Counter',
+	election => 'LeaderElection',
+	lock => 'Lock',
+	map => 'Map');
 
 sub hex_of { return "'\\x" . unpack('H*', $_[0]) . "'"; }
 
@@ -180,6 +185,10 @@ sub service_input
 sub counter_input { return service_input('counter', @_); }
 
 sub map_input { return service_input('map', @_); }
+
+sub lock_input { return service_input('lock', @_); }
+
+sub election_input { return service_input('election', @_); }
 
 sub keep_alive_input
 {

@@ -42,6 +42,142 @@ INSERT INTO contract VALUES
   ('partition_open_session', 'request bytea', 'bytea', 'v', 'u', false),
   ('partition_keep_alive', 'request bytea', 'bytea', 'v', 'u', false),
   ('partition_close_session', 'request bytea', 'bytea', 'v', 'u', false),
+  ('create_service',
+    'session_id bigint, type text, name text, namespace text DEFAULT ''''::text',
+    'bigint', 'v', 'u', false),
+  ('close_service',
+    'session_id bigint, service_id bigint',
+    'boolean', 'v', 'u', false),
+  ('delete_service',
+    'name text, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('command',
+    'session_id bigint, service_id bigint, payload bytea, sequence_num bigint DEFAULT 0, OUT status text, OUT output bytea, OUT replayed boolean, OUT index bigint',
+    'record', 'v', 'u', false),
+  ('commands',
+    'session_id bigint, service_id bigint, payloads bytea[], first_sequence_num bigint',
+    'TABLE(sequence_num bigint, status text, output bytea, replayed boolean)', 'v', 'u', false),
+  ('query',
+    'session_id bigint, service_id bigint, payload bytea, last_sequence_num bigint DEFAULT 0, OUT status text, OUT output bytea, OUT index bigint',
+    'record', 'v', 'u', false),
+  ('outcome',
+    'session_id bigint, sequence_num bigint, OUT state text, OUT status text, OUT output bytea, OUT at timestamp with time zone',
+    'record', 'v', 'u', false),
+  ('once',
+    'session_id bigint, sequence_num bigint, request text DEFAULT NULL::text',
+    'boolean', 'v', 'u', false),
+  ('ack',
+    'session_id bigint, sequence_num bigint, output_num bigint DEFAULT NULL::bigint',
+    'void', 'v', 'u', false),
+  ('partition_command',
+    'request_headers bytea, input bytea, OUT headers bytea, OUT output bytea',
+    'record', 'v', 'u', false),
+  ('partition_query',
+    'request_headers bytea, input bytea, OUT headers bytea, OUT output bytea',
+    'record', 'v', 'u', false),
+  ('partition_commands',
+    'request_headers bytea[], inputs bytea[]',
+    'TABLE(n integer, headers bytea, output bytea)', 'v', 'u', false),
+  ('counter_get',
+    'name text, namespace text DEFAULT ''''::text',
+    'bigint', 'v', 'u', false),
+  ('counter_set',
+    'name text, value bigint, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0',
+    'bigint', 'v', 'u', false),
+  ('counter_increment',
+    'name text, delta bigint DEFAULT 1, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0',
+    'bigint', 'v', 'u', false),
+  ('counter_decrement',
+    'name text, delta bigint DEFAULT 1, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0',
+    'bigint', 'v', 'u', false),
+  ('counter_compare_and_set',
+    'name text, expected bigint, value bigint, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0',
+    'boolean', 'v', 'u', false),
+  ('map_put',
+    'name text, key text, value bytea, ttl interval DEFAULT NULL::interval, prev_index bigint DEFAULT NULL::bigint, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0, OUT index bigint, OUT prev_value bytea',
+    'record', 'v', 'u', false),
+  ('map_insert',
+    'name text, key text, value bytea, ttl interval DEFAULT NULL::interval, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0, OUT index bigint',
+    'bigint', 'v', 'u', false),
+  ('map_update',
+    'name text, key text, value bytea, ttl interval DEFAULT NULL::interval, prev_index bigint DEFAULT NULL::bigint, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0, OUT index bigint, OUT prev_value bytea',
+    'record', 'v', 'u', false),
+  ('map_entries',
+    'name text, after_key text DEFAULT NULL::text, max_rows integer DEFAULT 1000, namespace text DEFAULT ''''::text',
+    'TABLE(key text, value bytea, index bigint, expires_at timestamp with time zone)', 'v', 'u', false),
+  ('map_put_text',
+    'name text, key text, value text, ttl interval DEFAULT NULL::interval, prev_index bigint DEFAULT NULL::bigint, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0, OUT index bigint, OUT prev_value text',
+    'record', 'v', 'u', false),
+  ('map_insert_text',
+    'name text, key text, value text, ttl interval DEFAULT NULL::interval, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0, OUT index bigint',
+    'bigint', 'v', 'u', false),
+  ('map_update_text',
+    'name text, key text, value text, ttl interval DEFAULT NULL::interval, prev_index bigint DEFAULT NULL::bigint, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0, OUT index bigint, OUT prev_value text',
+    'record', 'v', 'u', false),
+  ('map_entries_text',
+    'name text, after_key text DEFAULT NULL::text, max_rows integer DEFAULT 1000, namespace text DEFAULT ''''::text',
+    'TABLE(key text, value text, index bigint, expires_at timestamp with time zone)', 'v', 'u', false),
+  ('map_get',
+    'name text, key text, namespace text DEFAULT ''''::text',
+    'TABLE(value bytea, index bigint, expires_at timestamp with time zone)', 'v', 'u', false),
+  ('map_get_text',
+    'name text, key text, namespace text DEFAULT ''''::text',
+    'text', 'v', 'u', false),
+  ('map_remove',
+    'name text, key text, prev_index bigint DEFAULT NULL::bigint, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0',
+    'boolean', 'v', 'u', false),
+  ('map_size',
+    'name text, namespace text DEFAULT ''''::text',
+    'bigint', 'v', 'u', false),
+  ('map_clear',
+    'name text, namespace text DEFAULT ''''::text, session_id bigint DEFAULT NULL::bigint, sequence_num bigint DEFAULT 0',
+    'bigint', 'v', 'u', false),
+  ('lock_try', 'session_id bigint, name text, namespace text DEFAULT ''''::text, shared boolean DEFAULT false, OUT granted boolean, OUT token bigint',
+    'record', 'v', 'u', false),
+  ('lock_acquire', 'session_id bigint, name text, timeout interval DEFAULT NULL::interval, namespace text DEFAULT ''''::text, shared boolean DEFAULT false, OUT granted boolean, OUT token bigint, OUT ticket bigint',
+    'record', 'v', 'u', false),
+  ('lock_release', 'session_id bigint, name text, token bigint DEFAULT NULL::bigint, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('lock_cancel', 'session_id bigint, name text, ticket bigint, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('semaphore_try', 'session_id bigint, name text, permits integer DEFAULT 1, namespace text DEFAULT ''''::text, OUT granted boolean, OUT token bigint',
+    'record', 'v', 'u', false),
+  ('semaphore_acquire', 'session_id bigint, name text, permits integer DEFAULT 1, timeout interval DEFAULT NULL::interval, namespace text DEFAULT ''''::text, OUT granted boolean, OUT token bigint, OUT ticket bigint',
+    'record', 'v', 'u', false),
+  ('semaphore_release', 'session_id bigint, name text, token bigint DEFAULT NULL::bigint, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('semaphore_resize', 'name text, permits integer, namespace text DEFAULT ''''::text',
+    'integer', 'v', 'u', false),
+  ('wait_ticket', 'session_id bigint, ticket bigint, timeout interval DEFAULT ''00:00:10''::interval, OUT granted boolean, OUT token bigint',
+    'record', 'v', 'u', false),
+  ('election_enter', 'session_id bigint, name text, candidate text DEFAULT NULL::text, priority integer DEFAULT 0, namespace text DEFAULT ''''::text, OUT is_leader boolean, OUT token bigint, OUT term bigint, OUT leader text, OUT ticket bigint',
+    'record', 'v', 'u', false),
+  ('election_withdraw', 'session_id bigint, name text, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('election_anoint', 'name text, candidate text, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('election_promote', 'name text, candidate text, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('election_demote', 'name text, candidate text, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('election_evict', 'name text, candidate text, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', false),
+  ('election_leader', 'name text, namespace text DEFAULT ''''::text',
+    'TABLE(leader text, session_id bigint, token bigint, term bigint, since timestamp with time zone)', 'v', 'u', false),
+  ('assert_lock', 'name text, token bigint, namespace text DEFAULT ''''::text',
+    'void', 'v', 'u', false),
+  ('assert_leader', 'name text, token bigint, namespace text DEFAULT ''''::text',
+    'void', 'v', 'u', false),
+  ('hold', 'name text, namespace text DEFAULT ''''::text',
+    'bigint', 'v', 'u', false),
+  ('fence', '',
+    'trigger', 'v', 'u', false),
+  ('lock_force_release', 'name text, token bigint, reason text, namespace text DEFAULT ''''::text',
+    'boolean', 'v', 'u', true),
+  ('lock_transfer', 'name text, token bigint, ticket bigint, reason text, namespace text DEFAULT ''''::text',
+    'bigint', 'v', 'u', true),
+  ('set_lock_delay', 'name text, delay interval, namespace text DEFAULT ''''::text',
+    'void', 'v', 'u', true),
   ('tick', '', 'bigint', 'v', 'u', true),
   ('extension_version', 'OUT sql text, OUT library text', 'record', 's', 's', false),
   ('_advance_clock', 'by interval, stalled boolean DEFAULT false', 'void', 'v', 'u', true),
@@ -68,13 +204,22 @@ SELECT is(f.proparallel, c.parallel, c.name || ': parallel safety')
 
 -- Views, whose columns are added to at the end only
 SELECT set_eq($$SELECT relname::text FROM relations WHERE relkind = 'v'$$,
-  ARRAY['sessions', 'partitions', 'workers'], 'the views are those of the interface');
+  ARRAY['sessions', 'partitions', 'workers', 'services', 'attachments', 'counters', 'maps',
+    'locks', 'semaphores', 'elections'],
+  'the views are those of the interface');
 SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = ('atomix.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped),
   v.columns, v.name || ': columns')
   FROM (VALUES
+    ('attachments', 'session_id bigint, service_id bigint, type text, namespace text, name text, deleted boolean'),
+    ('counters', 'namespace text, name text, value bigint, service_id bigint'),
+    ('elections', 'service_id bigint, namespace text, name text, term bigint, session_id bigint, candidate text, granted boolean, token bigint, ticket bigint, priority integer, queue_position bigint, since timestamp with time zone, owner regrole'),
+    ('locks', 'service_id bigint, namespace text, name text, session_id bigint, granted boolean, token bigint, ticket bigint, shared boolean, since timestamp with time zone, owner regrole, session_name text, application_name text, client_addr inet'),
+    ('semaphores', 'service_id bigint, namespace text, name text, capacity bigint, session_id bigint, granted boolean, token bigint, ticket bigint, permits integer, since timestamp with time zone, owner regrole, session_name text, application_name text, client_addr inet'),
+    ('maps', 'namespace text, name text, entries bigint, service_id bigint'),
     ('partitions', 'partition_id integer, term bigint, leader text, since timestamp with time zone'),
     ('sessions', 'session_id bigint, partition_id integer, name text, kind text, labels jsonb, owner regrole, application_name text, client_addr inet, opened_at timestamp with time zone, last_renewed_at timestamp with time zone, deadline timestamp with time zone, timeout interval, state text, reason text'),
+    ('services', 'service_id bigint, partition_id integer, type text, namespace text, name text, revision bigint, sessions bigint, entries bigint'),
     ('workers', 'database name, pid integer, state text, last_cycle timestamp with time zone, lag interval, last_error text, library text, sql text')
   ) AS v (name, columns) ORDER BY v.name;
 SELECT ok('security_barrier=true' = ANY (reloptions) OR 'security_barrier' = ANY (reloptions),
@@ -130,12 +275,13 @@ SELECT is_empty($$SELECT signature FROM functions WHERE proargnames IS NULL AND 
 CREATE TEMP TABLE calls AS
   SELECT f.proname AS name,
     format('%I(%s)', f.proname, (SELECT string_agg('$' || n, ', ') FROM generate_series(1, pronargs) AS n)) AS call
-  FROM functions f;
+  FROM functions f WHERE f.prorettype <> 'trigger'::regtype;
 SELECT lives_ok(format('PREPARE %I AS SELECT * FROM atomix.%s', 'q_' || name, call),
     name || ': is prepared with untyped parameters')
   FROM calls ORDER BY name;
 SELECT is(array_to_string(p.parameter_types::oid[], ' '), f.proargtypes::text, f.proname || ': parameters get the argument types')
   FROM functions f LEFT JOIN pg_prepared_statements p ON p.name = 'q_' || f.proname
+  WHERE f.prorettype <> 'trigger'::regtype
   ORDER BY f.proname;
 SET LOCAL search_path = public, atomix;
 SELECT lives_ok(format('PREPARE %I AS SELECT * FROM %s', 'u_' || name, call),
@@ -159,7 +305,8 @@ CREATE TEMP TABLE required AS
     (SELECT string_agg(format('%I => %s', f.proargnames[i],
         CASE WHEN i = n THEN 'NULL'
           ELSE CASE format_type(f.proargtypes[i - 1], NULL) WHEN 'text' THEN '''x''' WHEN 'bytea' THEN '''x'''
-            WHEN 'interval' THEN '''0''' WHEN 'boolean' THEN 'false' WHEN 'jsonb' THEN '''{}''' ELSE '1' END END), ', ')
+            WHEN 'interval' THEN '''0''' WHEN 'boolean' THEN 'false' WHEN 'jsonb' THEN '''{}'''
+            WHEN 'bytea[]' THEN '''{}''' ELSE '1' END END), ', ')
       FROM generate_series(1, f.pronargs) AS i
       WHERE i = n OR i <= f.pronargs - f.pronargdefaults) AS arguments
   FROM functions f, generate_series(1, f.pronargs) AS n
@@ -168,8 +315,8 @@ CREATE TEMP TABLE required AS
     -- It shows what there is to show, and nulls of the outer join.
     AND f.proname <> '_lease_times'
     -- A null there means as long as may be.
-    AND NOT (f.proname = 'wait_events' AND f.proargnames[n] = 'timeout');
-SELECT cmp_ok((SELECT count(*) FROM required), '>=', 16::bigint, 'there are arguments that must not be null');
+    AND NOT (f.proname IN ('wait_events', 'wait_ticket') AND f.proargnames[n] = 'timeout');
+SELECT cmp_ok((SELECT count(*) FROM required), '>=', 180::bigint, 'there are arguments that must not be null');
 SELECT throws_ok(format('SELECT atomix.%I(%s)', proname, arguments), '22004', NULL,
     format('%s: a null as %s is an error', proname, argument))
   FROM required ORDER BY proname, argument;
@@ -189,7 +336,9 @@ SELECT is_empty($$SELECT relation, attname FROM relations JOIN pg_attribute ON a
 SELECT set_eq($$SELECT relname::text, string_agg(privilege_type, ',')
     FROM relations, aclexplode(relacl) AS a
     WHERE relkind = 'v' AND a.grantee = 0 GROUP BY relname ORDER BY relname$$,
-  $$VALUES ('partitions', 'SELECT'), ('sessions', 'SELECT'), ('workers', 'SELECT')$$,
+  $$VALUES ('attachments', 'SELECT'), ('counters', 'SELECT'), ('elections', 'SELECT'),
+    ('locks', 'SELECT'), ('maps', 'SELECT'), ('semaphores', 'SELECT'), ('partitions', 'SELECT'),
+    ('services', 'SELECT'), ('sessions', 'SELECT'), ('workers', 'SELECT')$$,
   'everybody may read the views and no more');
 SELECT is_empty($$SELECT nspname, a.grantee FROM pg_namespace, aclexplode(nspacl) AS a
     WHERE nspname = 'atomix' AND a.grantee <> nspowner$$, 'the schema is for those who are given it');
@@ -203,7 +352,8 @@ SELECT is_empty('SELECT signature FROM functions WHERE proleakproof', 'no functi
 --
 SELECT set_eq($$SELECT c.oid::regclass::text FROM pg_extension e, unnest(e.extconfig) AS o
     JOIN pg_class c ON c.oid = o WHERE e.extname = 'atomix'$$,
-  ARRAY['atomix.index_seq', 'atomix.authority', 'atomix.clock_epoch', 'atomix.partition', 'atomix.partition_term'],
+  ARRAY['atomix.index_seq', 'atomix.authority', 'atomix.clock_epoch', 'atomix.partition', 'atomix.partition_term',
+    'atomix.service', 'atomix.entry', 'atomix.intervention'],
   'what outlives the server is dumped, and nothing else');
 SELECT is((SELECT array_agg(DISTINCT c) FROM pg_extension e, unnest(e.extcondition) AS c WHERE e.extname = 'atomix'),
   ARRAY[''], 'all of it');
@@ -224,6 +374,9 @@ SELECT is_empty($$SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_attribut
         WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))$$,
   'no index is on what a renewal changes');
+SELECT is_empty($$SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+    WHERE i.indrelid = 'atomix.service'::regclass AND a.attname IN ('value', 'revision')
+      AND a.attnum = ANY (i.indkey)$$, 'nor on what an operation changes of a service');
 SELECT is_empty($$SELECT r.relation FROM relations r WHERE r.relkind = 'r' AND NOT EXISTS
     (SELECT FROM pg_constraint c WHERE c.conrelid = r.oid AND c.contype = 'p')$$,
   'every table has a primary key');

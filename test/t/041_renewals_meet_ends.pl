@@ -186,13 +186,15 @@ is($node->safe_psql('postgres', "SELECT string_agg(state, ' ')
 	'opened opened closed unknown', 'dimensions do not matter');
 
 # Closing: decided, but not finished.  The worker goes on with that at once,
-# so it is made by hand, of which the worker does not hear.
+# so it is made by hand, in the transaction that looks.
 my $closing = session_in_memory('100 s');
 $node->safe_psql('postgres', "SELECT atomix.end_session($closing, 'test')");
 await_rest($node);
-$node->safe_psql('postgres', "UPDATE atomix.session SET cause = 'expired', state = 'closing'
-	WHERE session_id = $closing");
-is(states([ $closing, $opened ]), 'closing opened', 'one whose end is decided is closing');
+is($node->safe_psql('postgres', "BEGIN; UPDATE atomix.session
+	SET cause = 'expired', state = 'closing' WHERE session_id = $closing;
+	SELECT string_agg(state, ' ' ORDER BY n)
+	FROM atomix.keep_alive_many('{$closing,$opened}') WITH ORDINALITY AS k (s, state, t, n);
+	COMMIT"), 'closing opened', 'one whose end is decided is closing');
 is(psql_sqlstate($node, "SELECT atomix.keep_alive($closing)"), 'MX002', 'for a call it has ended');
 
 # Many in one call, all but one in memory, in one transaction.

@@ -175,11 +175,11 @@ for my $case (
 	[ 'remove', { key => "it's \"\\ %s" }, 'OK', "it's \"\\ %s=27", 'a=00ff', "it's \"\\ %s" ],
 	# Times to live that are none.
 	[ 'put', { key => 'a', value => { ttl => { seconds => -1 } } }, 'INVALID', undef, 'a=00ff', undef,
-		qr/^ttl is not a positive duration$/ ],
+		qr/^ttl is negative or malformed$/ ],
 	[ 'insert', { key => 'n', value => { ttl => { nanos => -1 } } }, 'INVALID', undef, 'a=00ff', undef,
-		qr/^ttl is not a positive duration$/ ],
+		qr/^ttl is negative or malformed$/ ],
 	[ 'update', { key => 'a', value => { ttl => { nanos => 1000000000 } } }, 'INVALID', undef, 'a=00ff', undef,
-		qr/^ttl is not a positive duration$/ ],
+		qr/^ttl is negative or malformed$/ ],
 	# Not yet.
 	[ 'events', { key => '', replay => 1 }, 'NOT_SUPPORTED', undef, 'a=00ff', undef,
 		qr/^a map does not support this operation$/ ],
