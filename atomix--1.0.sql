@@ -232,6 +232,7 @@ CREATE TABLE atomix.claim (
   priority integer NOT NULL,
   wait_epoch integer,
   candidate text,
+  queue_from bigint,
   CONSTRAINT claim_pkey PRIMARY KEY (service_id, position)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX claim_session ON atomix.claim (session_id, service_id);
@@ -247,6 +248,7 @@ COMMENT ON COLUMN atomix.claim.since IS 'When it was queued or, later, granted.'
 COMMENT ON COLUMN atomix.claim.weight IS 'How much of the capacity it takes: all of it if it is exclusive.';
 COMMENT ON COLUMN atomix.claim.priority IS 'Of candidates, the greater goes first.';
 COMMENT ON COLUMN atomix.claim.candidate IS 'Name under which the session stands in an election.';
+COMMENT ON COLUMN atomix.claim.queue_from IS 'If it is granted: position up to which nobody has waited since; null: not known.';
 REVOKE ALL ON TABLE atomix.claim FROM PUBLIC;
 
 CREATE TABLE atomix.intervention (

@@ -47,7 +47,7 @@ atx_prepare_claims(AtxCall *call)
 	int			count;
 
 	atx_claims_require_unchanged(call->service.service_id);
-	count = atx_claims_of_service(call->service.service_id, false, &holders);
+	count = atx_claims_granted(call, &holders);
 
 	/* Each takes two locks, and there may be any number of them. */
 	for (int i = 0; i < count && atx_private_locks_left() > ATX_MAX_PRIVATE_LOCKS / 2; i++)

@@ -440,6 +440,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	if (!*deleted)
 		return answer;
 	refuse_if_on_hold(service_id, name);
+	call.type = atx_service_type_get(call.service.type);
 	delete_claims(&call);
 	(void) atx_entry_clear(service_id, &call.moment);
 	count = atx_attachment_service_deleted(service_id, &session_ids);

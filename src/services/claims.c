@@ -111,7 +111,39 @@ leave_delay(AtxCall *call, const AtxClaim *claim)
 	delay.wait_until = tick_after(call, call->service.delay);
 	delay.candidate = NULL;
 	atx_claim_insert(&delay, &call->moment);
+	call->vacant = false;
 	atx_transaction_wakes_worker();
+}
+
+/* Does a claim that is granted leave no room for any other? */
+static bool
+is_alone(const AtxCall *call, const AtxClaim *claim)
+{
+	return call->type->claims->fixed &&
+		claim->weight >= call->type->claims->capacity(&call->service);
+}
+
+/*
+ * The granted claims of a service; returns how many.
+ *
+ * To see that there are no others means to pass all that were granted since
+ * the table was last vacuumed, so it is not asked for where it is known: the
+ * newest comes first, and is mostly the only one.
+ */
+int
+atx_claims_granted(const AtxCall *call, AtxClaim **claims)
+{
+	AtxClaim   *first;
+
+	if (call->vacant)
+		return 0;
+	first = palloc(sizeof(AtxClaim));
+	if (!atx_claim_first(call->service.service_id, first) || !ATX_CLAIM_GRANTED(first))
+		return 0;
+	*claims = first;
+	if (is_alone(call, first))
+		return 1;
+	return atx_claims_of_service(call->service.service_id, false, claims);
 }
 
 /*
@@ -125,6 +157,11 @@ atx_claim_end(AtxCall *call, const AtxClaim *claim)
 		!atx_try_lock_exclusive(ATX_LOCK_CLAIM, claim->claim_id))
 		return false;
 	atx_claim_delete(claim);
+	if (ATX_CLAIM_GRANTED(claim))
+	{
+		call->queue_from = Max(call->queue_from, claim->queue_from);
+		call->vacant = call->vacant || is_alone(call, claim);
+	}
 	ring(claim);
 	/* Those who wait to hold the service look again. */
 	atx_doorbell_wake(claim->service_id);
@@ -176,6 +213,7 @@ atx_claim_grant(AtxCall *call, AtxClaim *claim)
 
 	atx_claim_change(claim, -token, &call->moment);
 	claim->position = -token;
+	call->vacant = false;
 	call->changed = true;
 	if (rules->granted != NULL)
 		rules->granted(call, claim);
@@ -194,13 +232,16 @@ is_over(const AtxCall *call, const AtxClaim *holder)
 }
 
 static Holders
-read_holders(const AtxCall *call)
+read_holders(AtxCall *call)
 {
 	Holders		holders = {0};
 
-	holders.count = atx_claims_of_service(call->service.service_id, false, &holders.claims);
+	holders.count = atx_claims_granted(call, &holders.claims);
 	for (int i = 0; i < holders.count; i++)
+	{
 		holders.used += holders.claims[i].weight;
+		call->queue_from = Max(call->queue_from, holders.claims[i].queue_from);
+	}
 	return holders;
 }
 
@@ -247,11 +288,17 @@ end_if_over(AtxCall *call, const AtxClaim *claim)
 	return true;
 }
 
-/* The first that waits and is still to be granted; false if there is none. */
+/*
+ * The first that waits and is still to be granted; false if there is none.
+ *
+ * Those before it that are gone stay in the index until a vacuum, and passing
+ * them all each time would make a busy lock slow.  So each grant keeps where
+ * the queue began when it was made: nobody comes in before that.
+ */
 static bool
 next_in_queue(AtxCall *call, AtxClaim *claim)
 {
-	while (atx_claim_first_waiting(call->service.service_id, claim))
+	while (atx_claim_first_waiting(call->service.service_id, call->queue_from, claim))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!end_if_over(call, claim))
@@ -306,6 +353,7 @@ atx_claims_settle(AtxCall *call)
 			atx_transaction_was_on_hold();
 			break;
 		}
+		next.queue_from = next.position;
 		atx_claim_grant(call, &next);
 		holders.used += next.weight;
 	}
@@ -347,7 +395,7 @@ is_free(AtxCall *call, int32 weight, bool *on_hold)
 	if (atx_claim_first(call->service.service_id, &first))
 	{
 		atx_claims_settle(call);
-		if (atx_claim_first_waiting(call->service.service_id, &first))
+		if (atx_claim_first_waiting(call->service.service_id, call->queue_from, &first))
 			return false;
 		holders = read_holders(call);
 		if (holders.used + weight > call->type->claims->capacity(&call->service))
@@ -386,8 +434,10 @@ insert_granted(AtxCall *call, AtxClaim *claim)
 	const AtxClaimRules *rules = call->type->claims;
 
 	claim->position = -claim->claim_id;
+	claim->queue_from = claim->claim_id;
 	claim->wait_until = ATX_WAIT_FOR_EVER;
 	atx_claim_insert(claim, &call->moment);
+	call->vacant = false;
 	if (rules->granted != NULL)
 		rules->granted(call, claim);
 }

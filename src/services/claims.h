@@ -26,6 +26,7 @@
 typedef struct AtxClaimRules
 {
 	int64		(*capacity) (const AtxService *service);
+	bool		fixed;			/* the capacity never changes */
 	/* A claim was granted, perhaps to the session of another call. */
 	void		(*granted) (AtxCall *call, const AtxClaim *claim);
 	/* The output of the command that waited for it. */
@@ -50,6 +51,7 @@ extern bool atx_claim_end(AtxCall *call, const AtxClaim *claim);
 extern void atx_claim_grant(AtxCall *call, AtxClaim *claim);
 extern void atx_claim_lock_or_retry(const AtxClaim *claim);
 extern void atx_claim_end_or_retry(AtxCall *call, const AtxClaim *claim);
+extern int	atx_claims_granted(const AtxCall *call, AtxClaim **claims);
 extern void atx_claims_settle(AtxCall *call);
 extern void atx_claims_settle_all(AtxCall *call);
 extern bool atx_claim_fits_instead(AtxCall *call, const AtxClaim *granted,

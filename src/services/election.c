@@ -430,6 +430,7 @@ apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 
 static const AtxClaimRules rules = {
 	.capacity = one,
+	.fixed = true,
 	.granted = count_term,
 	.held = "another candidate leads"
 };

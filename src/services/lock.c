@@ -173,6 +173,7 @@ apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 
 static const AtxClaimRules lock_rules = {
 	.capacity = whole_capacity,
+	.fixed = true,
 	.output = acquire_output,
 	.held = "lock already held"
 };

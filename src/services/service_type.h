@@ -41,6 +41,8 @@ typedef struct AtxCall
 	int64		index;			/* of the change; 0 while none was drawn */
 	bool		changed;		/* by this operation */
 	bool		dirty;			/* the service's own row is to be saved */
+	int64		queue_from;		/* nobody waits for it up to that position */
+	bool		vacant;			/* its only grant was ended by this call */
 } AtxCall;
 
 /* What came of it, in the protocol's terms. */

@@ -35,7 +35,8 @@ enum
 	CLAIM_PRIORITY,
 	CLAIM_WAIT_EPOCH,
 	CLAIM_CANDIDATE,
-	CLAIM_COLUMNS = CLAIM_CANDIDATE
+	CLAIM_QUEUE_FROM,
+	CLAIM_COLUMNS = CLAIM_QUEUE_FROM
 };
 
 static AtxTable by_service = {"claim", "claim_pkey"};
@@ -133,6 +134,8 @@ read_row(AtxCursor *cursor, AtxClaim *claim)
 	claim->wait_until = isnull ? ATX_WAIT_FOR_EVER : DatumGetInt64(value);
 	value = atx_cursor_datum(cursor, CLAIM_WAIT_FOR, &isnull);
 	claim->wait_for = isnull ? 0 : DatumGetInt64(value);
+	value = atx_cursor_datum(cursor, CLAIM_QUEUE_FROM, &isnull);
+	claim->queue_from = isnull ? 0 : DatumGetInt64(value);
 	value = atx_cursor_datum(cursor, CLAIM_CANDIDATE, &isnull);
 	claim->candidate = isnull ? NULL : TextDatumGetCString(value);
 }
@@ -172,6 +175,8 @@ atx_claim_insert(const AtxClaim *claim, const AtxMoment *moment)
 	values[CLAIM_WAIT_EPOCH - 1] = Int32GetDatum(moment->epoch);
 	nulls[CLAIM_WAIT_UNTIL - 1] = nulls[CLAIM_WAIT_FOR - 1] =
 		nulls[CLAIM_WAIT_EPOCH - 1] = for_ever;
+	values[CLAIM_QUEUE_FROM - 1] = Int64GetDatum(claim->queue_from);
+	nulls[CLAIM_QUEUE_FROM - 1] = claim->queue_from == 0;
 	nulls[CLAIM_CANDIDATE - 1] = claim->candidate == NULL;
 	if (claim->candidate != NULL)
 		values[CLAIM_CANDIDATE - 1] = CStringGetTextDatum(claim->candidate);
@@ -308,17 +313,18 @@ atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims)
 }
 
 /*
- * The first claim in the queue of a service; false if nobody waits.
+ * The first claim in the queue of a service, which is known to have nobody up
+ * to the position queue_from; false if nobody waits.
  */
 bool
-atx_claim_first_waiting(int64 service_id, AtxClaim *claim)
+atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim)
 {
 	Snapshot	snapshot = atx_snapshot_take();
 	AtxCursor	cursor;
 	bool		found;
 
 	atx_cursor_open(&cursor, &by_service, false);
-	atx_cursor_begin_after(&cursor, snapshot, service_id, 0);
+	atx_cursor_begin_after(&cursor, snapshot, service_id, queue_from);
 	found = atx_cursor_next(&cursor);
 	if (found)
 		read_row(&cursor, claim);
@@ -411,6 +417,9 @@ atx_claim_change(const AtxClaim *claim, int64 position, const AtxMoment *moment)
 		nulls[CLAIM_WAIT_UNTIL - 1] = nulls[CLAIM_WAIT_FOR - 1] =
 			nulls[CLAIM_WAIT_EPOCH - 1] = true;
 	}
+	values[CLAIM_QUEUE_FROM - 1] = Int64GetDatum(claim->queue_from);
+	nulls[CLAIM_QUEUE_FROM - 1] = position >= 0 || claim->queue_from == 0;
+	replaced[CLAIM_QUEUE_FROM - 1] = true;
 	go_to(&cursor, claim);
 	atx_cursor_replace(&cursor, values, nulls, replaced);
 	atx_cursor_close(&cursor);

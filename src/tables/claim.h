@@ -33,6 +33,8 @@ typedef struct AtxClaim
 	int32		weight;
 	int32		priority;
 	bool		written_here;	/* by the running transaction */
+	int64		queue_from;		/* granted: nobody waits up to there; 0:
+								 * unknown */
 	char	   *candidate;		/* NULL: none */
 } AtxClaim;
 
@@ -45,7 +47,7 @@ extern bool atx_claim_first(int64 service_id, AtxClaim *claim);
 extern void atx_claims_require_unchanged(int64 service_id);
 extern int	atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims);
 extern int	atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims);
-extern bool atx_claim_first_waiting(int64 service_id, AtxClaim *claim);
+extern bool atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim);
 extern int	atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims);
 extern int64 atx_claims_count_of_session(int64 session_id, int64 limit);
 extern int64 atx_claims_count_of_service(int64 service_id, int64 limit);

@@ -682,7 +682,11 @@ serve(const Look *look)
 	if (look->next_check != 0 && atx_now() - last_anchored >= ANCHOR_INTERVAL)
 		anchor_renewals(&look->authority);
 	if (pass.ended > 0)
+	{
 		finish_pending = tell_pending = true;
+		/* What could not be settled before must not keep new ends waiting. */
+		claims_retry_at = 0;
+	}
 	if (settling_is_due(look) && claims_retry_at <= atx_now())
 		settle_services(&look->authority);
 	if (finish_pending || look->closing)
