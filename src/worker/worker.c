@@ -36,6 +36,7 @@
 #include "base/shmem.h"
 #include "base/spi.h"
 #include "commands/claiming.h"
+#include "commands/feeds.h"
 #include "commands/holding.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
@@ -112,6 +113,14 @@ typedef struct Settling
 	int64		one;			/* the service at hand */
 } Settling;
 
+/* A pass over the feeds. */
+typedef struct Retiring
+{
+	const AtxAuthority *authority;
+	int64		after;
+	bool		more;
+} Retiring;
+
 /* Renewals of memory on their way to the rows. */
 typedef struct Anchoring
 {
@@ -130,6 +139,7 @@ static Oid	renewals_kept_for = InvalidOid;
 static AtxTick expire_retry_at = 0; /* not tried before, after an error in it */
 static AtxTick entries_retry_at = 0;
 static AtxTick claims_retry_at = 0;
+static AtxTick last_retired = 0;
 static AtxTick last_holding = 0;
 static AtxTick last_told = 0;
 static AtxTick last_anchored = 0;
@@ -485,9 +495,38 @@ static void
 expire_entries_step(void *state)
 {
 	Removal    *removal = (Removal *) state;
-	AtxMoment	moment = atx_moment(removal->authority);
 
-	removal->count = atx_entry_expire(&moment, ENTRY_BATCH);
+	removal->count = atx_expire_entries(removal->authority, ENTRY_BATCH);
+}
+
+static void
+retire_step(void *state)
+{
+	Retiring   *retiring = (Retiring *) state;
+
+	retiring->more = atx_retire_events(retiring->authority, &retiring->after) > 0;
+}
+
+/* Forget events that need not be kept any more. */
+static void
+retire_events(const AtxAuthority *authority)
+{
+	Retiring	retiring = {authority, 0, true};
+
+	while (retiring.more)
+	{
+		between_steps();
+		if (atx_run(retire_step, &retiring, "forgetting events") != ATX_RUN_DONE)
+			break;
+	}
+	last_retired = atx_now();
+}
+
+/* Often enough that events are kept hardly longer than promised. */
+static int64
+retire_interval(void)
+{
+	return Max(atx_event_retention * ATX_TICKS_PER_SEC / 64, ATX_TICKS_PER_SEC);
 }
 
 /* Remove entries whose time to live is over. */
@@ -637,6 +676,7 @@ time_until_next(const Look *look)
 		next = Min(next, Max(look->next_claim, claims_retry_at));
 	if (look->closing || pg_atomic_read_u32(&atx_worker_slot->hold_ended) != 0)
 		next = Min(next, claims_retry_at);
+	next = Min(next, last_retired + retire_interval());
 	next = Min(next, last_holding + atx_holding_interval());
 	if (finish_pending)
 		next = Min(next, now + AFTER_ERROR_MS * ATX_TICKS_PER_MS);
@@ -680,6 +720,8 @@ serve(const Look *look)
 	if (look->next_expiry != 0 && look->next_expiry <= atx_now() &&
 		entries_retry_at <= atx_now())
 		expire_entries(&look->authority);
+	if (atx_now() - last_retired >= retire_interval())
+		retire_events(&look->authority);
 	end_long_holders(&look->authority);
 	tell_changes();
 	if (look->next_sweep <= atx_now())
