@@ -24,6 +24,7 @@ CREATE TABLE atomix.authority (
   last_beat bigint,
   swept_at bigint,
   session_version bigint NOT NULL DEFAULT 0,
+  history bigint NOT NULL DEFAULT 0,
   timeline integer NOT NULL,
   database oid NOT NULL,
   extension oid NOT NULL,
@@ -44,6 +45,7 @@ COMMENT ON COLUMN atomix.authority.served IS 'Ticks served in all until the last
 COMMENT ON COLUMN atomix.authority.last_beat IS 'Tick of the last sign of life; null if none since the jump.';
 COMMENT ON COLUMN atomix.authority.swept_at IS 'Tick at which all ended sessions were last looked at; null if not since the jump.';
 COMMENT ON COLUMN atomix.authority.session_version IS 'Greatest version given to a change of a session.';
+COMMENT ON COLUMN atomix.authority.history IS 'Floor of the index when the identity last changed, 0 if it never did: what was written under another value may have gone on elsewhere.';
 COMMENT ON COLUMN atomix.authority.epoch IS 'Clock epoch in which ticks are counted now.';
 REVOKE ALL ON TABLE atomix.authority FROM PUBLIC;
 
@@ -153,6 +155,7 @@ CREATE TABLE atomix.service (
   delay bigint NOT NULL DEFAULT 0,
   oldest bigint NOT NULL DEFAULT 0,
   watched_until bigint,
+  history bigint NOT NULL DEFAULT 0,
   watched_epoch integer,
   partition_id integer NOT NULL,
   type text NOT NULL,
@@ -168,6 +171,7 @@ COMMENT ON TABLE atomix.service IS 'Services: named state that sessions open and
 COMMENT ON COLUMN atomix.service.value IS 'State of a type that has just a number: value of a counter, permits of a semaphore, term of an election.';
 COMMENT ON COLUMN atomix.service.oldest IS 'Revision after which its events are kept, while it is watched.';
 COMMENT ON COLUMN atomix.service.watched_until IS 'Tick until which its events are written; null: nobody watches it.';
+COMMENT ON COLUMN atomix.service.history IS 'History in which it is watched: in another nobody watches it, and revisions go on above.';
 COMMENT ON COLUMN atomix.service.watched_epoch IS 'Clock epoch of watched_until.';
 COMMENT ON COLUMN atomix.service.delay IS 'Ticks for which a claim of a session that expired is not granted to another.';
 COMMENT ON COLUMN atomix.service.revision IS 'How often its state was changed, for types whose changes have one order.';

@@ -18,6 +18,7 @@
 #include "commands/jump.h"
 #include "commands/services.h"
 #include "services/feed.h"
+#include "tables/claim.h"
 #include "tables/entry.h"
 
 /* Services whose feeds one step looks at. */
@@ -58,6 +59,20 @@ must_register(const AtxService *service, const AtxMoment *moment)
 }
 
 /*
+ * What a transaction with one snapshot reads of the state must be no older
+ * than the position from which it watches: ERROR 40001 if it would be.
+ */
+static void
+require_same_state(const AtxService *service)
+{
+	atx_service_require_unchanged(service->service_id);
+	if (service->watched)
+		return;
+	atx_entry_require_unchanged(service->service_id, NULL);
+	atx_claims_require_unchanged(service->service_id);
+}
+
+/*
  * Have the changes of a service be events from now on.  Whoever writes to it
  * has either committed by then, or waits until we have.
  */
@@ -77,6 +92,7 @@ atx_register_watch(const AtxWatch *watch, AtxService *service)
 	atx_lock_service(service->service_id, 0, ATX_ACCESS_EXCLUSIVE);
 	if (!atx_service_load(service->service_id, &call.service))
 		return no_such_service(watch);
+	require_same_state(&call.service);
 	call.moment = atx_moment(call.authority);
 	if (must_register(&call.service, &call.moment))
 		atx_feed_begin(&call, retention());
@@ -130,21 +146,32 @@ atx_watch(const AtxWatch *watch, AtxEventPage *page)
 		return answer;
 	if (!atx_event_page(service.service_id, Max(watch->after, 0), watch->key, watch->limit, page))
 		return no_such_service(watch);
+	page->watched &= service.watched;
 	return check_position(watch, page);
 }
 
-/* Begin a call on a service if nobody is using it; false if somebody is. */
+/* Lock a service and read it, without waiting; false if that cannot be. */
 static bool
-try_call(const AtxAuthority *authority, int64 service_id, AtxCall *call)
+try_service(int64 service_id, AtxAccess access, AtxService *service)
+{
+	bool		locked = access == ATX_ACCESS_SHARED ?
+	atx_try_lock_shared(ATX_LOCK_SERVICE, service_id) :
+	atx_try_lock_exclusive(ATX_LOCK_SERVICE, service_id);
+
+	if (locked && atx_service_load(service_id, service) && !atx_needs_order(service, access))
+		return true;
+	if (locked)
+		atx_unlock_service(service_id, access);
+	return false;
+}
+
+/* Begin a call on a service if nobody is in the way; false if somebody is. */
+static bool
+try_call(const AtxAuthority *authority, int64 service_id, AtxAccess access, AtxCall *call)
 {
 	memset(call, 0, sizeof(*call));
-	if (!atx_try_lock_exclusive(ATX_LOCK_SERVICE, service_id))
+	if (!try_service(service_id, access, &call->service))
 		return false;
-	if (!atx_service_load(service_id, &call->service))
-	{
-		atx_unlock_exclusive(ATX_LOCK_SERVICE, service_id);
-		return false;
-	}
 	call->authority = authority;
 	call->type = atx_service_type_get(call->service.type);
 	call->moment = atx_moment(authority);
@@ -158,7 +185,9 @@ expire_service(const AtxAuthority *authority, int64 service_id, int limit)
 	AtxEntry   *entries;
 	int			count;
 
-	if (!try_call(authority, service_id, &call))
+	/* Beside others where nobody watches: a busy map is never free. */
+	if (!try_call(authority, service_id, ATX_ACCESS_SHARED, &call) &&
+		!try_call(authority, service_id, ATX_ACCESS_EXCLUSIVE, &call))
 		return 0;
 	count = atx_entry_expire(service_id, &call.moment, limit, &entries);
 	for (int i = 0; i < count; i++)
@@ -192,7 +221,7 @@ retire(AtxCall *call)
 	AtxService *service = &call->service;
 	int64		revision;
 
-	if (service->watched_until <= call->moment.now)
+	if (!service->watched || service->watched_until <= call->moment.now)
 	{
 		atx_feed_end(call);
 		return;
@@ -225,7 +254,7 @@ atx_retire_events(const AtxAuthority *authority, int64 *after)
 
 		CHECK_FOR_INTERRUPTS();
 		*after = service_ids[i];
-		if (try_call(authority, service_ids[i], &call) && call.service.watched)
+		if (try_call(authority, service_ids[i], ATX_ACCESS_EXCLUSIVE, &call) && call.service.watched_until != 0)
 			retire(&call);
 	}
 	return count == RETIRE_BATCH ? count : 0;

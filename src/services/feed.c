@@ -63,7 +63,13 @@ atx_feed_begin(AtxCall *call, int64 retention)
 	AtxService *service = &call->service;
 
 	if (!service->watched)
-		service->oldest = ++service->revision;
+	{
+		/* Elsewhere, its history may have come further than what we have. */
+		service->history = call->authority->history;
+		service->revision = Max(service->revision, service->history) + 1;
+		service->oldest = service->revision;
+		atx_event_delete_to(service->service_id, service->revision);
+	}
 	service->watched = true;
 	service->watched_until = call->moment.now + retention;
 	atx_service_save_watch(service, call->moment.epoch);

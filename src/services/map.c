@@ -204,14 +204,16 @@ atx_map_remove(AtxCall *call, const char *key, int64 prev_index)
 	return answer;
 }
 
-/* Tell of each entry that is about to be removed. */
+/* Tell of each entry that is about to be removed, be it gone for readers. */
 static void
 tell_of_all(AtxCall *call)
 {
 	char	   *after = NULL;
 	AtxEntry   *entries;
-	int			count;
+	int			count = atx_entry_expire(call->service.service_id, &call->moment, INT_MAX, &entries);
 
+	for (int i = 0; i < count; i++)
+		atx_feed_add(call, "expired", entries[i].key, NULL, entries[i].value);
 	do
 	{
 		count = atx_entry_page(call->service.service_id, after, TELL_ROWS, &call->moment, &entries);

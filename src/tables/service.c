@@ -23,6 +23,7 @@ enum
 	SERVICE_DELAY,
 	SERVICE_OLDEST,
 	SERVICE_WATCHED_UNTIL,
+	SERVICE_HISTORY,
 	SERVICE_WATCHED_EPOCH,
 	SERVICE_PARTITION_ID,
 	SERVICE_TYPE,
@@ -35,7 +36,7 @@ static AtxTable service_table = {"service", "service_pkey"};
 
 #define COLUMNS \
 	"s.service_id, s.partition_id, s.value, s.revision, s.type, s.delay," \
-	" s.oldest, s.watched_until"
+	" s.oldest, s.watched_until, s.history"
 
 static AtxStatement find = {
 	"SELECT " COLUMNS " FROM atomix.service s"
@@ -57,8 +58,8 @@ static AtxStatement delete = {
 
 static AtxStatement save_watch = {
 	"UPDATE atomix.service SET watched_until = $2, watched_epoch = $3,"
-	" oldest = $4, revision = $5 WHERE service_id = $1",
-	5, {INT8OID, INT8OID, INT4OID, INT8OID, INT8OID}
+	" oldest = $4, revision = $5, history = $6 WHERE service_id = $1",
+	6, {INT8OID, INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
 };
 
 static AtxStatement watched = {
@@ -97,8 +98,9 @@ read_one(uint64 found, AtxService *service)
 	service->type = atx_result_text(0, 5);
 	service->delay = atx_result_int64(0, 6);
 	service->oldest = atx_result_int64(0, 7);
-	service->watched = !atx_result_isnull(0, 8);
-	service->watched_until = service->watched ? atx_result_int64(0, 8) : 0;
+	service->watched_until = atx_result_isnull(0, 8) ? 0 : atx_result_int64(0, 8);
+	service->history = atx_result_int64(0, 9);
+	service->watched = !atx_result_isnull(0, 8) && atx_history_is(service->history);
 	return true;
 }
 
@@ -123,12 +125,14 @@ static void
 read_row(AtxCursor *cursor, AtxService *service)
 {
 	bool		isnull;
+	bool		nohistory;
 
 	service->service_id = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_ID, &isnull));
 	service->delay = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_DELAY, &isnull));
 	service->oldest = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_OLDEST, &isnull));
 	service->watched_until = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_WATCHED_UNTIL, &isnull));
-	service->watched = !isnull;
+	service->history = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_HISTORY, &nohistory));
+	service->watched = !isnull && atx_history_is(service->history);
 	service->partition_id = DatumGetInt32(atx_cursor_datum(cursor, SERVICE_PARTITION_ID, &isnull));
 	service->value = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_VALUE, &isnull));
 	service->revision = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_REVISION, &isnull));
@@ -253,10 +257,11 @@ atx_service_save_watch(const AtxService *service, int32 epoch)
 		Int64GetDatum(service->watched_until),
 		Int32GetDatum(epoch),
 		Int64GetDatum(service->oldest),
-		Int64GetDatum(service->revision)
+		Int64GetDatum(service->revision),
+		Int64GetDatum(service->history)
 	};
 
-	(void) atx_execute(&save_watch, values, service->watched ? NULL : " nn  ");
+	(void) atx_execute(&save_watch, values, service->watched ? NULL : " nn   ");
 }
 
 /*

@@ -25,6 +25,7 @@ typedef struct AtxService
 	int64		revision;
 	int64		delay;			/* ticks before the next grant after an expiry */
 	bool		watched;		/* its changes are events */
+	int64		history;		/* in which they are, or were */
 	AtxTick		watched_until;
 	int64		oldest;			/* events after this revision are kept */
 	char	   *type;
