@@ -45,6 +45,8 @@ find(const AtxWatch *watch, AtxService *service)
 {
 	AtxAnswer	answer = atx_check_service_name(watch->namespace, watch->name);
 
+	/* The position must fit the state that the transaction reads. */
+	atx_scope_read_on();
 	if (answer.outcome == ATX_DONE &&
 		!atx_service_find(ATX_DEFAULT_PARTITION, watch->namespace, watch->name, service))
 		answer = no_such_service(watch);

@@ -1,5 +1,6 @@
 # What any run of a feed must hold.  An event is [revision, type, key, value,
-# prev_value, transaction], values as hex digits and undef for null.
+# prev_value, transaction], values as hex digits and undef for null; the
+# transaction is 0 where it is not known.
 
 package AtomixFeed;
 
@@ -23,38 +24,35 @@ sub parse
 	} split(/\n/, $text);
 }
 
-# Select events from a relation that has the columns of watch(), and which
-# transaction wrote each of them.
+# Select events from a relation that has the columns of watch().
 sub event_query
 {
-	my ($relation, $name) = @_;
+	my ($relation, $xid) = @_;
 
 	return "SELECT concat_ws(E'\\x1f', w.revision, w.type, coalesce(w.key, '~'),
 			coalesce(encode(w.value, 'hex'), '~'),
-			coalesce(encode(w.prev_value, 'hex'), '~'),
-			(SELECT e.xid FROM atomix.event e JOIN atomix.service s USING (service_id)
-			 WHERE s.name = '$name' AND e.revision = w.revision))
+			coalesce(encode(w.prev_value, 'hex'), '~'), $xid)
 		FROM $relation w";
 }
 
-# Events of a service after a revision, as a superuser sees them; the
-# function that runs a query is given.
+# Events of a service after a revision; the function that runs a query is
+# given.
 sub watch_from
 {
 	my ($run, $name, $from, $rows) = @_;
 
 	$rows //= 1000;
-	return parse($run->(event_query("atomix.watch('$name', $from, max_rows => $rows)", $name)));
+	return parse($run->(event_query("atomix.watch('$name', $from, max_rows => $rows)", 0)));
 }
 
-# All that is kept of a service.
+# All that is kept of a service, with the transactions that wrote it.
 sub read_events
 {
 	my ($run, $name) = @_;
 
 	return parse($run->(event_query("(SELECT e.* FROM atomix.event e
 		JOIN atomix.service s USING (service_id) WHERE s.name = '$name'
-		ORDER BY e.revision)", $name)));
+		ORDER BY e.revision)", 'w.xid')));
 }
 
 # What is wrong with events that were read one after the other from a
@@ -74,8 +72,8 @@ sub check_feed
 		return "revision $revision follows $from" if $revision != $from + 1;
 		$from = $revision;
 
-		my $xid = $event->[5] // '';
-		next if $xid eq $writer;
+		my $xid = $event->[5];
+		next if !$xid || $xid eq $writer;
 		return "transaction $xid is torn apart at revision $revision"
 		  if $closed{$xid};
 		$closed{$writer} = 1 if $writer ne '';
@@ -90,7 +88,7 @@ sub event_text
 {
 	my ($event) = @_;
 
-	return join($SEPARATOR, map { $_ // '~' } @$event);
+	return join('|', map { $_ // '~' } @$event[ 0 .. 4 ]);
 }
 
 # Reading again from any position gives the rest of what was read: '' if so.
@@ -108,7 +106,7 @@ sub check_resume
 		splice(@rest, scalar(@suffix)) if @rest > @suffix;
 		for my $n (0 .. $#rest)
 		{
-			return "resumed from $from: another event at $rest[$n][0]"
+			return "resumed from $from: " . event_text($rest[$n]) . ', not ' . event_text($suffix[$n])
 			  if event_text($rest[$n]) ne event_text($suffix[$n]);
 		}
 	}

@@ -16,7 +16,7 @@ use AtomixTest qw(advance_clock await_rest await_state await_waiting
   worker_pid);
 use Test::More;
 
-my $node = new_node('feeds', 'autovacuum = off', 'max_prepared_transactions = 4',
+my $node = new_node('feeds', 'autovacuum = off', 'max_prepared_transactions = 4', 'deadlock_timeout = 20ms',
 	"atomix.event_retention = '1 h'");
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $seed = $ENV{ATOMIX_TEST_SEED} // time;
@@ -41,7 +41,7 @@ sub map_state
 
 	return {
 		map { split /=/, $_, 2 } split /\n/,
-		run("SELECT key || '=' || encode(value, 'hex') FROM atomix.entry
+		run("SELECT key || '=' || encode(e.value, 'hex') FROM atomix.entry e
 			JOIN atomix.service USING (service_id) WHERE name = '$name'")
 	};
 }
@@ -119,20 +119,23 @@ is(run("SELECT count(*) FROM atomix.event JOIN atomix.service USING (service_id)
 # One snapshot: a transaction that sees an old state gets no newer position.
 #
 
-for my $change ("map_put_text('old', 'k', 'y')", "lock_try($registered, 'old lock')")
-{
-	my $name = $change =~ /old lock/ ? 'old lock' : 'old';
-	my $id = open_session($node, '1 h');
+my $own = open_session($node, '1 h');
 
-	$change =~ s/lock_try\(\d+/lock_try($id/;
-	run($name eq 'old' ? "SELECT atomix.map_put_text('old', 'k', 'x')"
-		: "SELECT atomix.lock_release($id, 'old lock') FROM atomix.lock_try($id, 'old lock')");
+for my $case (
+	[ 'old', "map_put_text('old', 'k', 'x')", "map_put_text('old', 'k', 'y')" ],
+	[ 'old lock', "lock_acquire($own, 'old lock')", "lock_release($own, 'old lock')" ],
+	[ 'old counter', "counter_set('old counter', 1)", "counter_set('old counter', 2)" ])
+{
+	my ($name, $before, $after) = @$case;
+
+	run("SELECT atomix.$before");
 	$watcher->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
-	run("SELECT atomix.$change");
+	run("SELECT atomix.$after");
 	like(query_error($watcher, "\\set VERBOSITY sqlstate\nSELECT * FROM atomix.listen_watch('$name')"),
 		qr/40001/, "$name: it cannot register after a change it does not see");
-	$watcher->query("ROLLBACK;");
-	$watcher->query_safe("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM atomix.watch('$name'); COMMIT");
+	$watcher->query('ROLLBACK;');
+	$watcher->query_safe(
+		"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM atomix.watch('$name'); COMMIT");
 }
 # Watched by another meanwhile: its position is that of its snapshot, or none.
 run("SELECT atomix.map_put_text('old2', 'k', 'x')");
@@ -271,7 +274,9 @@ for my $name (sort keys %start)
 	}
 	cmp_ok(scalar(@{ $read{$name} }), '>', 20, "$name: much has happened");
 	is(check_feed($start{$name}, $newest, @{ $read{$name} }), '',
-		"$name: ordered, whole, without duplicates, transactions in one piece");
+		"$name: ordered, whole, without duplicates");
+	is(check_resume([ feed_ok($name, $start{$name}, $name) ], [ $start{$name}, @{ $read{$name} } ]),
+		'', "$name: what was read is what is kept, each transaction in one piece");
 	is(check_resume($read{$name}, @{ $again{$name} }), '',
 		"$name: what was read again is the same");
 }
@@ -329,15 +334,14 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM atomix.entry WH
 	'entries of a map that is in use expire');
 $writer->query_safe('COMMIT');
 
-my ($first, $second) = map { open_session($node, '1 h') } 1 .. 2;
+my ($first, $second) = map { open_session($node, $_) } '1 h', '10 min';
 run("SELECT atomix.lock_try($first, 'own'), atomix.watch('own')");
 $position = revision('own');
 run("SELECT atomix.lock_acquire($second, 'own')");
 run("SELECT atomix.close_session($first)");
 is(news('own', $position), "queued($second) released($first) granted($second)",
 	'the end of a session is told, and who comes next');
-run("SELECT atomix.keep_alive($session)");
-advance_clock($node, '2 h');
+advance_clock($node, '11 min');
 await_state($node, $second, 'expired') or die 'it does not expire';
 is(news('own', $position), "queued($second) released($first) granted($second) released($second)",
 	'so is its expiry');
