@@ -24,6 +24,7 @@ CREATE TABLE atomix.authority (
   last_beat bigint,
   swept_at bigint,
   session_version bigint NOT NULL DEFAULT 0,
+  history bigint NOT NULL DEFAULT 0,
   timeline integer NOT NULL,
   database oid NOT NULL,
   extension oid NOT NULL,
@@ -44,6 +45,7 @@ COMMENT ON COLUMN atomix.authority.served IS 'Ticks served in all until the last
 COMMENT ON COLUMN atomix.authority.last_beat IS 'Tick of the last sign of life; null if none since the jump.';
 COMMENT ON COLUMN atomix.authority.swept_at IS 'Tick at which all ended sessions were last looked at; null if not since the jump.';
 COMMENT ON COLUMN atomix.authority.session_version IS 'Greatest version given to a change of a session.';
+COMMENT ON COLUMN atomix.authority.history IS 'Floor of the index when the identity last changed, 0 if it never did: what was written under another value may have gone on elsewhere.';
 COMMENT ON COLUMN atomix.authority.epoch IS 'Clock epoch in which ticks are counted now.';
 REVOKE ALL ON TABLE atomix.authority FROM PUBLIC;
 
@@ -151,6 +153,10 @@ CREATE TABLE atomix.service (
   value bigint NOT NULL DEFAULT 0,
   revision bigint NOT NULL DEFAULT 0,
   delay bigint NOT NULL DEFAULT 0,
+  oldest bigint NOT NULL DEFAULT 0,
+  watched_until bigint,
+  history bigint NOT NULL DEFAULT 0,
+  watched_epoch integer,
   partition_id integer NOT NULL,
   type text NOT NULL,
   namespace text COLLATE "C" NOT NULL,
@@ -160,8 +166,13 @@ CREATE TABLE atomix.service (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05,
   autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0,
   autovacuum_analyze_scale_factor = 0.5);
+CREATE INDEX service_watched ON atomix.service (watched_until) WHERE watched_until IS NOT NULL;
 COMMENT ON TABLE atomix.service IS 'Services: named state that sessions open and anybody may use by name. They stay until they are deleted.';
 COMMENT ON COLUMN atomix.service.value IS 'State of a type that has just a number: value of a counter, permits of a semaphore, term of an election.';
+COMMENT ON COLUMN atomix.service.oldest IS 'Revision after which its events are kept, while it is watched.';
+COMMENT ON COLUMN atomix.service.watched_until IS 'Tick until which its events are written; null: nobody watches it.';
+COMMENT ON COLUMN atomix.service.history IS 'History in which it is watched: in another nobody watches it, and revisions go on above.';
+COMMENT ON COLUMN atomix.service.watched_epoch IS 'Clock epoch of watched_until.';
 COMMENT ON COLUMN atomix.service.delay IS 'Ticks for which a claim of a session that expired is not granted to another.';
 COMMENT ON COLUMN atomix.service.revision IS 'How often its state was changed, for types whose changes have one order.';
 REVOKE ALL ON TABLE atomix.service FROM PUBLIC;
@@ -250,6 +261,29 @@ COMMENT ON COLUMN atomix.claim.priority IS 'Of candidates, the greater goes firs
 COMMENT ON COLUMN atomix.claim.candidate IS 'Name under which the session stands in an election.';
 COMMENT ON COLUMN atomix.claim.queue_from IS 'If it is granted: position up to which nobody has waited since; null: not known.';
 REVOKE ALL ON TABLE atomix.claim FROM PUBLIC;
+
+CREATE TABLE atomix.event (
+  service_id bigint NOT NULL,
+  revision bigint NOT NULL,
+  index bigint NOT NULL,
+  tick bigint NOT NULL,
+  at timestamptz NOT NULL,
+  xid xid8 NOT NULL,
+  epoch integer NOT NULL,
+  type text NOT NULL,
+  key text,
+  value bytea,
+  prev_value bytea,
+  CONSTRAINT event_pkey PRIMARY KEY (service_id, revision)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE atomix.event IS 'Changes of services that somebody watches, in the order of their revisions; each is written once however many watch.';
+COMMENT ON COLUMN atomix.event.revision IS 'Position among the changes of its service, without gaps.';
+COMMENT ON COLUMN atomix.event.index IS 'Index of the change.';
+COMMENT ON COLUMN atomix.event.tick IS 'When it was written, on the lease clock: it is kept for atomix.event_retention.';
+COMMENT ON COLUMN atomix.event.xid IS 'Transaction that made the change.';
+COMMENT ON COLUMN atomix.event.epoch IS 'Clock epoch of tick.';
+COMMENT ON COLUMN atomix.event.key IS 'What changed within the service; null: the service itself.';
+REVOKE ALL ON TABLE atomix.event FROM PUBLIC;
 
 CREATE TABLE atomix.intervention (
   index bigint NOT NULL,
@@ -456,6 +490,49 @@ AS 'MODULE_PATHNAME', 'atomix_ack'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.ack(bigint, bigint, bigint) IS
   'Acknowledges a command: its outcome is forgotten, and its number is never executed again. With output_num only outputs up to that one. Errors: 22023 number 0, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+--
+-- Watching
+--
+
+CREATE FUNCTION atomix.watch(
+  name text,
+  from_revision bigint DEFAULT NULL,
+  key text DEFAULT NULL,
+  max_rows integer DEFAULT 1000,
+  namespace text DEFAULT '')
+RETURNS TABLE (revision bigint, type text, key text, value bytea, prev_value bytea, index bigint, at timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_watch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.watch(text, bigint, text, integer, text) IS
+  'Events of a service after from_revision (null: all that are kept), in order, of one key if that is given, up to max_rows. Whoever watches a service has its events written from then on, for atomix.event_retention after the latest call. Errors: MX007 events after from_revision are no longer kept, 22023 from_revision is not reached yet or max_rows is negative, 42704 no such service, 55000 not watched, and read-only.';
+
+CREATE FUNCTION atomix.listen_watch(name text, namespace text DEFAULT '', OUT channel text, OUT revision bigint)
+AS 'MODULE_PATHNAME', 'atomix_listen_watch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.listen_watch(text, text) IS
+  'Has the connection listen for hints that a service has new events, and its events written from now on; returns the channel and the revision from which to watch. Errors: 42704 no such service, 57P03 server not ready, 25006 read-only.';
+
+CREATE FUNCTION atomix.partition_events(partition_id integer, after_term bigint DEFAULT 0)
+RETURNS TABLE (term bigint, leader text, at timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_partition_events'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_events(integer, bigint) IS
+  'Terms of a partition after a term, in order, with who led. Errors: 22023 no such partition, 22004 null.';
+
+CREATE FUNCTION atomix.session_events(after_version bigint DEFAULT 0, max_rows integer DEFAULT 1000)
+RETURNS TABLE (version bigint, session_id bigint, state text, reason text, at timestamptz)
+AS 'MODULE_PATHNAME', 'atomix_session_events'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.session_events(bigint, integer) IS
+  'The latest change of each session of the caller''s roles after a version, in order, up to max_rows. Errors: 22023 negative argument, 22004 null.';
+
+CREATE FUNCTION atomix.partition_watch(request bytea)
+RETURNS SETOF bytea
+AS 'MODULE_PATHNAME', 'atomix_partition_watch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_watch(bytea) IS
+  'rpc atomix.multiraft.v1.Partition.Watch: WatchPartitionRequest to the WatchPartitionResponse of what is known now. Errors: 22P03 bytes that do not decode, 22023 no such partition.';
 
 --
 -- Service atomix.multiraft.v1: the state machine, in bytes

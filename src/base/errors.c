@@ -35,6 +35,8 @@ outcome_sqlstate(AtxOutcome outcome)
 			return ERRCODE_ATX_SERVICE_TYPE;
 		case ATX_SERVICE_TYPE_UNKNOWN:
 			return ERRCODE_UNDEFINED_OBJECT;
+		case ATX_COMPACTED:
+			return ERRCODE_ATX_COMPACTED;
 		case ATX_NOT_HOLDER:
 			return ERRCODE_ATX_NOT_HOLDER;
 		case ATX_NUMBER_ACKNOWLEDGED:

@@ -16,6 +16,7 @@
 #define ERRCODE_ATX_NUMBER_ACKNOWLEDGED MAKE_SQLSTATE('M','X','0','0','4')
 #define ERRCODE_ATX_NUMBER_REUSED		MAKE_SQLSTATE('M','X','0','0','5')
 #define ERRCODE_ATX_NOT_HOLDER			MAKE_SQLSTATE('M','X','0','0','6')
+#define ERRCODE_ATX_COMPACTED			MAKE_SQLSTATE('M','X','0','0','7')
 #define ERRCODE_ATX_SERVICE_TYPE		MAKE_SQLSTATE('M','X','0','0','8')
 #define ERRCODE_ATX_SERVICE_DELETED		MAKE_SQLSTATE('M','X','0','0','9')
 
@@ -33,6 +34,7 @@ typedef enum AtxOutcome
 	ATX_SERVICE_DELETED,		/* while the session had it open */
 	ATX_SERVICE_TYPE_DIFFERS,
 	ATX_SERVICE_TYPE_UNKNOWN,
+	ATX_COMPACTED,				/* what was asked for is no longer kept */
 	ATX_NOT_HOLDER,				/* of the grant */
 	ATX_NUMBER_ACKNOWLEDGED,
 	ATX_NUMBER_REUSED,

@@ -27,6 +27,9 @@ int			atx_min_session_timeout = 1000;
 int			atx_max_session_timeout = MS_PER_DAY;
 int			atx_tombstone_retention = 3600;
 int			atx_outcome_retention = 3600;
+int			atx_event_retention = 3600;
+int			atx_event_retention_count = 100000;
+char	   *atx_node_id = NULL;
 int			atx_hint_interval = 50;
 int			atx_max_wait = 10000;
 int			atx_max_hold = 60000;
@@ -94,6 +97,21 @@ define_server_settings(void)
 							 "When off, nothing expires and every call that would change something is refused.",
 							 &atx_enabled, true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("atomix.event_retention",
+							"How long events are kept, and services watched after somebody last looked.",
+							NULL, &atx_event_retention,
+							3600, 1, INT_MAX / 1000,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("atomix.event_retention_count",
+							"Most events that are kept of one service.",
+							NULL, &atx_event_retention_count,
+							100000, 1, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("atomix.node_id",
+							   "Number by which events of a partition name this server.",
+							   "When empty, a hash of the name under which it leads.",
+							   &atx_node_id, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("atomix.hint_interval",
 							"Least time between two rounds of notifications.",
 							NULL, &atx_hint_interval,

@@ -17,6 +17,10 @@ extern int	atx_min_session_timeout;
 extern int	atx_max_session_timeout;
 extern int	atx_tombstone_retention;	/* seconds an ended session is known */
 extern int	atx_outcome_retention;	/* seconds outcomes outlive their session */
+extern int	atx_event_retention;	/* seconds events are kept, and services
+									 * watched after the latest look */
+extern int	atx_event_retention_count;	/* events of a service that are kept */
+extern char *atx_node_id;
 extern int	atx_hint_interval;	/* least time between two rounds of hints */
 extern int	atx_max_wait;		/* longest a call waits for others */
 extern int	atx_max_hold;		/* longest anyone waits for one transaction's

@@ -65,6 +65,15 @@ void
 atx_scope_enter_to_read(AtxScope *scope)
 {
 	atx_scope_enter(scope);
+	atx_scope_read_on();
+}
+
+/*
+ * Have the present scope go on like that.
+ */
+void
+atx_scope_read_on(void)
+{
 	own_snapshot = IsolationUsesXactSnapshot();
 }
 

@@ -60,6 +60,7 @@ atx_status_of(AtxOutcome outcome)
 			return ATX_STATUS_UNAVAILABLE;
 		case ATX_NOT_SUPPORTED:
 			return ATX_STATUS_NOT_SUPPORTED;
+		case ATX_COMPACTED:
 		case ATX_NOT_HOLDER:
 			return ATX_STATUS_CONFLICT;
 		case ATX_NUMBER_ACKNOWLEDGED:

@@ -170,6 +170,26 @@ works_on_service(const AtxNumbered *numbered, AtxAnswer answer)
 }
 
 /*
+ * Lock the service and read what the command depends on; once more if the
+ * service is watched, so that its changes have to come one after the other.
+ */
+static AtxAnswer
+lock_and_admit(AtxScope *scope, AtxNumbered *numbered, AtxAccess *access)
+{
+	AtxAnswer	answer;
+
+	atx_lock_service(numbered->service_id, numbered->session_id, *access);
+	answer = admit(scope, numbered);
+	if (answer.outcome != ATX_DONE || !numbered->admission.attached ||
+		!atx_needs_order(&numbered->admission.service, *access))
+		return answer;
+	atx_unlock_service(numbered->service_id, *access);
+	*access = ATX_ACCESS_EXCLUSIVE;
+	atx_lock_service(numbered->service_id, numbered->session_id, *access);
+	return admit(scope, numbered);
+}
+
+/*
  * Begin a command: lock and renew its session, lock its number and service,
  * and see whether it was executed before.  Unless numbered->replay is true
  * then, the caller executes it and records the outcome.
@@ -186,8 +206,7 @@ atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered, AtxAccess access)
 		atx_lock_number(numbered->session_id, numbered->sequence_num);
 	if (numbered->service_id == 0)
 		return admit(scope, numbered);
-	atx_lock_service(numbered->service_id, numbered->session_id, access);
-	answer = admit(scope, numbered);
+	answer = lock_and_admit(scope, numbered, &access);
 	if (!works_on_service(numbered, answer))
 		atx_unlock_service(numbered->service_id, access);
 	return answer;
@@ -238,8 +257,7 @@ atx_numbered_begin_many(AtxScope *scope, AtxNumbered *numbered, int count,
 		return answer;
 	if (numbered->sequence_num != 0)
 		lock_row_of_numbers(numbered, count);
-	atx_lock_service(numbered->service_id, numbered->session_id, access);
-	answer = admit(scope, numbered);
+	answer = lock_and_admit(scope, numbered, &access);
 	if (answer.outcome == ATX_DONE && !numbered->admission.attached)
 		atx_unlock_service(numbered->service_id, access);
 	return answer;

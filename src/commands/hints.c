@@ -45,3 +45,27 @@ atx_hint_session(int64 session_id, int64 version)
 	snprintf(payload, sizeof(payload), INT64_FORMAT " " INT64_FORMAT, session_id, version);
 	Async_Notify(channel, payload);
 }
+
+/*
+ * Tell listeners of a service that it has new events: "<service id>
+ * <revision>".
+ */
+void
+atx_hint_service(int64 service_id, int64 revision)
+{
+	char		channel[ATX_CHANNEL_LEN];
+	char		payload[64];
+
+	atx_service_channel(service_id, channel);
+	snprintf(payload, sizeof(payload), INT64_FORMAT " " INT64_FORMAT, service_id, revision);
+	Async_Notify(channel, payload);
+}
+
+/*
+ * The channel of a service.
+ */
+void
+atx_service_channel(int64 service_id, char *channel)
+{
+	snprintf(channel, ATX_CHANNEL_LEN, "atomix_service_" INT64_FORMAT, service_id);
+}

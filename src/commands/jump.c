@@ -59,13 +59,14 @@ enter_epoch(void)
 }
 
 static void
-take_over(const AtxAuthority *before, AtxAuthority *mine)
+take_over(const AtxAuthority *before, AtxAuthority *mine, bool same_history)
 {
 	AtxMoment	moment;
 
 	mine->epoch = enter_epoch();
 	mine->index_floor = atx_index_jump(before->index_floor);
 	mine->served = before->served;
+	mine->history = same_history ? before->history : mine->index_floor;
 	if (before->start_id == mine->start_id)
 	{
 		mine->grace_from = before->grace_from;
@@ -107,7 +108,7 @@ atx_jump(void)
 
 	served_before = atx_authority_read(&before);
 	same_identity = served_before && atx_authority_same_identity(&before, &mine);
-	take_over(&before, &mine);
+	take_over(&before, &mine, same_identity || !served_before);
 	if (!same_identity)
 	{
 		atx_partition_new_term();

@@ -27,7 +27,7 @@ typedef enum SessionUse
 	USE,
 	ACKNOWLEDGE,				/* writes the lease */
 	END
-}			SessionUse;
+} SessionUse;
 
 typedef struct Member
 {
@@ -280,6 +280,16 @@ collect_entries(const AtxLockPlan *plan, int64 *ids)
 	return count;
 }
 
+/* Changes of a watched service come one after the other. */
+static bool
+is_watched(const Member *member)
+{
+	AtxService	service;
+
+	return member->access == ATX_ACCESS_SHARED &&
+		atx_service_load(member->service_id, &service) && service.watched;
+}
+
 /*
  * Lock services, and then entries that are changed beside others.  A batch of
  * many entries has their services alone instead.
@@ -300,7 +310,8 @@ lock_services(AtxLockPlan *plan)
 		CHECK_FOR_INTERRUPTS();
 		if (member->service_id != latest)
 			atx_lock_service(member->service_id, member->session_id,
-							 alone && member->entry != 0 ? ATX_ACCESS_EXCLUSIVE : member->access);
+							 (alone && member->entry != 0) || is_watched(member) ?
+							 ATX_ACCESS_EXCLUSIVE : member->access);
 		latest = member->service_id;
 	}
 	if (!alone && nentries > 1)

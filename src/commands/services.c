@@ -22,6 +22,7 @@
 #include "services/claims.h"
 #include "tables/attachment.h"
 #include "tables/entry.h"
+#include "tables/event.h"
 #include "tables/session.h"
 
 /* Names this process remembers before it begins anew. */
@@ -103,6 +104,16 @@ atx_lock_service(int64 service_id, int64 session_id, AtxAccess access)
 		atx_lock_shared(ATX_LOCK_SERVICE, service_id);
 	else if (access >= ATX_ACCESS_EXCLUSIVE)
 		atx_lock_exclusive(ATX_LOCK_SERVICE, service_id);
+}
+
+/*
+ * Has an operation that would run beside others to be alone, because their
+ * order is to be told?
+ */
+bool
+atx_needs_order(const AtxService *service, AtxAccess access)
+{
+	return service->watched && access == ATX_ACCESS_SHARED;
 }
 
 /*
@@ -247,6 +258,13 @@ lock_by_name(AtxCall *call, const AtxServiceType *type, const char *namespace,
 		atx_lock_service(service_id, call->session_id, access);
 		if (atx_service_load_named(service_id, namespace, name, &call->service))
 		{
+			if (atx_needs_order(&call->service, access))
+			{
+				/* It has come to be watched: changes one after the other. */
+				atx_unlock_service(service_id, access);
+				access = ATX_ACCESS_EXCLUSIVE;
+				continue;
+			}
 			known_name(hash, HASH_ENTER)->service_id = service_id;
 			return true;
 		}
@@ -323,7 +341,9 @@ atx_save_service(AtxCall *call)
 {
 	if (!call->dirty)
 		return;
-	call->service.revision++;
+	/* Where somebody watches, each event is a revision. */
+	if (!call->service.watched)
+		call->service.revision++;
 	atx_service_save(&call->service);
 	call->dirty = false;
 }
@@ -443,6 +463,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	call.type = atx_service_type_get(call.service.type);
 	delete_claims(&call);
 	(void) atx_entry_clear(service_id, &call.moment);
+	atx_event_delete_to(service_id, PG_INT64_MAX);
 	count = atx_attachment_service_deleted(service_id, &session_ids);
 	for (int i = 0; i < count; i++)
 		atx_doorbell_ring(session_ids[i]);

@@ -18,6 +18,7 @@ extern int64 atx_service_name_lock(const char *namespace, const char *name);
 extern int64 atx_service_id(const char *namespace, const char *name);
 extern void atx_lock_service(int64 service_id, int64 session_id, AtxAccess access);
 extern void atx_lock_claims(int64 service_id, int64 session_id);
+extern bool atx_needs_order(const AtxService *service, AtxAccess access);
 extern void atx_unlock_service(int64 service_id, AtxAccess access);
 extern AtxAnswer atx_use_service(AtxCall *call, const AtxServiceType *type,
 								 const char *namespace, const char *name,

@@ -21,6 +21,7 @@
 #include "base/shmem.h"
 #include "commands/hints.h"
 #include "commands/session_end.h"
+#include "tables/service.h"
 #include "tables/session.h"
 
 /* Sessions finished, told of or looked at in one transaction. */
@@ -260,10 +261,14 @@ atx_hint_step(void)
 {
 	int64		ids[ATX_DOORBELL_QUEUE];
 	int			count = atx_doorbell_take(ids, ATX_DOORBELL_QUEUE);
+	AtxServiceRevision *revisions;
 	AtxSessionChange *changes;
 
 	if (count == 0)
 		return;
+	revisions = palloc(sizeof(AtxServiceRevision) * count);
+	for (int i = atx_service_revisions(ids, count, revisions) - 1; i >= 0; i--)
+		atx_hint_service(revisions[i].service_id, revisions[i].revision);
 	for (int i = atx_session_versions(ids, count, &changes) - 1; i >= 0; i--)
 		atx_hint_session(changes[i].session_id, changes[i].version);
 }

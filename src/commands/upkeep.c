@@ -14,6 +14,7 @@
 #include "base/private_lock.h"
 #include "base/shmem.h"
 #include "commands/claiming.h"
+#include "commands/feeds.h"
 #include "commands/holding.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
@@ -75,6 +76,15 @@ settle_services(const AtxAuthority *authority)
 	} while (after != 0 && atx_private_locks_left() >= LOCKS_TO_SETTLE);
 }
 
+/* As many as one transaction can lock. */
+static void
+retire_events(const AtxAuthority *authority)
+{
+	int64		after = 0;
+
+	(void) atx_retire_events(authority, &after);
+}
+
 /* At most so many, in one transaction: the next call goes on. */
 static void
 remove_expired_entries(const AtxAuthority *authority)
@@ -83,7 +93,7 @@ remove_expired_entries(const AtxAuthority *authority)
 	AtxTick		next;
 
 	if (atx_entry_next_expiry(&moment, &next) && next <= moment.now)
-		(void) atx_entry_expire(&moment, MAX_ENTRIES);
+		(void) atx_expire_entries(authority, MAX_ENTRIES);
 }
 
 /*
@@ -109,6 +119,7 @@ atx_upkeep(void)
 		;
 	atx_hint_step();
 	remove_expired_entries(authority);
+	retire_events(authority);
 	atx_holding_step(authority);
 	forget_old_sessions(authority);
 

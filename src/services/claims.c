@@ -24,6 +24,7 @@
 #include "base/rows.h"
 #include "base/transaction.h"
 #include "services/claims.h"
+#include "services/feed.h"
 #include "tables/command.h"
 #include "tables/lease.h"
 #include "tables/session.h"
@@ -60,6 +61,17 @@ static bool
 is_due(const AtxCall *call, const AtxClaim *claim)
 {
 	return claim->wait_until != ATX_WAIT_FOR_EVER && claim->wait_until <= call->moment.now;
+}
+
+/* What happens to a claim is news of its candidate, else of its session. */
+static void
+tell(AtxCall *call, const char *type, const AtxClaim *claim)
+{
+	if (call->service.watched && claim->session_id != ATX_DELAY_SESSION)
+		atx_feed_add(call, type,
+					 claim->candidate ? claim->candidate : psprintf(INT64_FORMAT, claim->session_id),
+					 ATX_CLAIM_GRANTED(claim) ? atx_feed_number(ATX_CLAIM_TOKEN(claim)) : NULL,
+					 NULL);
 }
 
 /* Wake whoever waits for something to happen to a claim. */
@@ -162,6 +174,7 @@ atx_claim_end(AtxCall *call, const AtxClaim *claim)
 		call->queue_from = Max(call->queue_from, claim->queue_from);
 		call->vacant = call->vacant || is_alone(call, claim);
 	}
+	tell(call, ATX_CLAIM_GRANTED(claim) ? "released" : "withdrawn", claim);
 	ring(claim);
 	/* Those who wait to hold the service look again. */
 	atx_doorbell_wake(claim->service_id);
@@ -215,6 +228,7 @@ atx_claim_grant(AtxCall *call, AtxClaim *claim)
 	claim->position = -token;
 	call->vacant = false;
 	call->changed = true;
+	tell(call, "granted", claim);
 	if (rules->granted != NULL)
 		rules->granted(call, claim);
 	if (claim->sequence_num != 0)
@@ -438,6 +452,7 @@ insert_granted(AtxCall *call, AtxClaim *claim)
 	claim->wait_until = ATX_WAIT_FOR_EVER;
 	atx_claim_insert(claim, &call->moment);
 	call->vacant = false;
+	tell(call, "granted", claim);
 	if (rules->granted != NULL)
 		rules->granted(call, claim);
 }
@@ -450,6 +465,7 @@ insert_waiting(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim)
 		tick_after(call, request->timeout);
 	claim->sequence_num = request->sequence_num;
 	atx_claim_insert(claim, &call->moment);
+	tell(call, "queued", claim);
 	if (claim->wait_until != ATX_WAIT_FOR_EVER)
 		atx_transaction_wakes_worker();
 }

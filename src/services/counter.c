@@ -13,6 +13,7 @@
 
 #include "atomix/multiraft/counter/v1/counter.pb-c.h"
 #include "services/counter.h"
+#include "services/feed.h"
 
 #define OPERATION(name) \
 	ATOMIX__MULTIRAFT__COUNTER__V1__COUNTER_INPUT__PAYLOAD_##name
@@ -30,6 +31,7 @@ atx_counter_set(AtxCall *call, int64 value)
 {
 	if (call->service.value == value)
 		return;
+	atx_feed_add(call, "set", NULL, atx_feed_number(value), atx_feed_number(call->service.value));
 	call->service.value = value;
 	call->changed = call->dirty = true;
 }

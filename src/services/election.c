@@ -15,6 +15,7 @@
 #include "base/codec.h"
 #include "base/doorbell.h"
 #include "services/election.h"
+#include "services/feed.h"
 
 #define OPERATION(name) \
 	ATOMIX__MULTIRAFT__ELECTION__V1__LEADER_ELECTION_INPUT__INPUT_##name
@@ -161,6 +162,7 @@ lead(AtxCall *call, AtxCandidates *candidates, int place)
 
 		atx_claim_lock_or_retry(leader);
 		move(call, leader, NO_POSITION);
+		atx_feed_add(call, "deposed", leader->candidate, NULL, NULL);
 		atx_doorbell_ring(leader->session_id);
 	}
 	atx_claim_grant(call, &claims[place]);

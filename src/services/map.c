@@ -20,7 +20,11 @@
 #include "base/duration.h"
 #include "base/transaction.h"
 #include "compat.h"
+#include "services/feed.h"
 #include "services/map.h"
+
+/* Entries read at once to tell of their removal. */
+#define TELL_ROWS	1000
 
 #define OPERATION(name) \
 	ATOMIX__MULTIRAFT__MAP__V1__MAP_INPUT__PAYLOAD_##name
@@ -141,6 +145,11 @@ write_entry(AtxCall *call, const AtxMapWrite *write, Presence wanted, bool keep_
 			atx_entry_replace(service_id, &answer.entry, &call->moment, answer.before.index) :
 			atx_entry_insert(service_id, &answer.entry, &call->moment);
 	} while (!written);			/* somebody else was first: look again */
+	if (has_row && !answer.existed)
+		atx_feed_add(call, "expired", write->key, NULL, answer.before.value);
+	if (answer.entry.index == call->index)
+		atx_feed_add(call, answer.existed ? "updated" : "inserted", write->key, write->value,
+					 answer.existed ? answer.before.value : NULL);
 	if (write->ttl != ATX_NO_TTL)
 		atx_transaction_wakes_worker();
 	return answer;
@@ -191,7 +200,27 @@ atx_map_remove(AtxCall *call, const char *key, int64 prev_index)
 			return answer;
 	} while (!atx_entry_delete(call->service.service_id, key, answer.before.index));
 	(void) atx_call_index(call);
+	atx_feed_add(call, "removed", key, NULL, answer.before.value);
 	return answer;
+}
+
+/* Tell of each entry that is about to be removed, be it gone for readers. */
+static void
+tell_of_all(AtxCall *call)
+{
+	char	   *after = NULL;
+	AtxEntry   *entries;
+	int			count = atx_entry_expire(call->service.service_id, &call->moment, INT_MAX, &entries);
+
+	for (int i = 0; i < count; i++)
+		atx_feed_add(call, "expired", entries[i].key, NULL, entries[i].value);
+	do
+	{
+		count = atx_entry_page(call->service.service_id, after, TELL_ROWS, &call->moment, &entries);
+		for (int i = 0; i < count; i++)
+			atx_feed_add(call, "removed", entries[i].key, NULL, entries[i].value);
+		after = count > 0 ? entries[count - 1].key : NULL;
+	} while (count == TELL_ROWS);
 }
 
 /*
@@ -203,6 +232,8 @@ atx_map_clear(AtxCall *call)
 	int64		count;
 
 	atx_entry_require_unchanged(call->service.service_id, NULL);
+	if (call->service.watched)
+		tell_of_all(call);
 	count = atx_entry_clear(call->service.service_id, &call->moment);
 	if (count > 0)
 		(void) atx_call_index(call);

@@ -33,24 +33,25 @@
 
 static AtxStatement read_authority = {
 	"SELECT system_identifier, timeline, database, extension, start_id,"
-	" epoch, index_floor, grace_from, grace_served, served,"
+	" epoch, index_floor, grace_from, grace_served, served, history,"
 	" COALESCE(xmin = pg_catalog.pg_current_xact_id_if_assigned()::xid, false)"
 	" FROM atomix.authority"
 };
 
 static AtxStatement write_authority = {
 	"INSERT INTO atomix.authority AS a (system_identifier, timeline, database,"
-	" extension, start_id, epoch, index_floor, grace_from, grace_served, served)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+	" extension, start_id, epoch, index_floor, grace_from, grace_served, served,"
+	" history) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 	" ON CONFLICT (only_row) DO UPDATE SET"
 	" system_identifier = excluded.system_identifier,"
 	" timeline = excluded.timeline, database = excluded.database,"
 	" extension = excluded.extension, start_id = excluded.start_id,"
 	" epoch = excluded.epoch, index_floor = excluded.index_floor,"
 	" grace_from = excluded.grace_from, grace_served = excluded.grace_served,"
-	" served = excluded.served, last_beat = NULL, swept_at = NULL",
-	10, {INT8OID, INT4OID, OIDOID, OIDOID, INT8OID,
-	INT4OID, INT8OID, INT8OID, INT8OID, INT8OID}
+	" served = excluded.served, history = excluded.history,"
+	" last_beat = NULL, swept_at = NULL",
+	11, {INT8OID, INT4OID, OIDOID, OIDOID, INT8OID,
+	INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
 };
 
 static AtxStatement write_beat = {
@@ -162,7 +163,8 @@ atx_authority_read(AtxAuthority *authority)
 	authority->grace_from = atx_result_int64(0, 8);
 	authority->grace_served = atx_result_int64(0, 9);
 	authority->served = atx_result_int64(0, 10);
-	authority->written_here = DatumGetBool(atx_result_datum(0, 11));
+	authority->history = atx_result_int64(0, 11);
+	authority->written_here = DatumGetBool(atx_result_datum(0, 12));
 	return true;
 }
 
@@ -182,7 +184,8 @@ atx_authority_write(const AtxAuthority *authority)
 		Int64GetDatum(authority->index_floor),
 		Int64GetDatum(authority->grace_from),
 		Int64GetDatum(authority->grace_served),
-		Int64GetDatum(authority->served)
+		Int64GetDatum(authority->served),
+		Int64GetDatum(authority->history)
 	};
 
 	(void) atx_execute(&write_authority, values, NULL);
@@ -223,6 +226,16 @@ atx_authority_current(void)
 	current_known = !current.written_here && !atx_extension()->created_here;
 	current_generation = atx_extension_generation();
 	return &current;
+}
+
+/*
+ * Is that the history this database goes on with?  What is written of one
+ * that ended elsewhere may have gone on there.  Where nobody may write it is.
+ */
+bool
+atx_history_is(int64 history)
+{
+	return !current_known || current.history == history;
 }
 
 /*

@@ -22,6 +22,7 @@ typedef struct AtxAuthority
 	int64		start_id;
 	int32		epoch;			/* of the lease clock */
 	int64		index_floor;	/* indexes drawn since the jump are greater */
+	int64		history;		/* which one this is; 0: the first */
 	AtxTick		grace_from;		/* used where there is no shared memory */
 	int64		grace_served;	/* time served when grace began */
 	int64		served;			/* time served at the last beat */
@@ -39,6 +40,7 @@ typedef struct AtxMoment
 } AtxMoment;
 
 extern const AtxAuthority *atx_authority_current(void);
+extern bool atx_history_is(int64 history);
 extern bool atx_authority_read(AtxAuthority *authority);
 extern AtxAuthority atx_authority_identity(void);
 extern bool atx_authority_same_identity(const AtxAuthority *a, const AtxAuthority *b);

@@ -242,10 +242,10 @@ typedef struct Found
 	AtxClaim   *claims;
 	int			count;
 	int			room;
-}			Found;
+} Found;
 
 static AtxClaim *
-next_found(Found * found)
+next_found(Found *found)
 {
 	if (found->count == found->room)
 	{

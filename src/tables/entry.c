@@ -91,10 +91,17 @@ static AtxStatement versions_of_all = {
 };
 
 static AtxStatement expire = {
-	"DELETE FROM atomix.entry e WHERE e.ctid = ANY (ARRAY("
-	"SELECT k.ctid FROM atomix.entry k WHERE k.expires_epoch = $1"
-	" AND k.expires_at <= $2 ORDER BY k.expires_at LIMIT $3 FOR UPDATE SKIP LOCKED))"
-	" AND e.expires_epoch = $1 AND e.expires_at <= $2",
+	"DELETE FROM atomix.entry e WHERE e.service_id = $1 AND e.key = ANY (ARRAY("
+	"SELECT k.key FROM atomix.entry k WHERE k.service_id = $1 AND k.expires_epoch = $2"
+	" AND k.expires_at <= $3 ORDER BY k.expires_at LIMIT $4 FOR UPDATE SKIP LOCKED))"
+	" AND e.expires_epoch = $2 AND e.expires_at <= $3 RETURNING e.key, e.value",
+	4, {INT8OID, INT4OID, INT8OID, INT8OID}
+};
+
+static AtxStatement services_due = {
+	"SELECT DISTINCT k.service_id FROM (SELECT e.service_id FROM atomix.entry e"
+	" WHERE e.expires_epoch = $1 AND e.expires_at <= $2 ORDER BY e.expires_at"
+	" LIMIT $3) k",
 	3, {INT4OID, INT8OID, INT8OID}
 };
 
@@ -282,19 +289,46 @@ atx_entry_require_unchanged(int64 service_id, const char *key)
 }
 
 /*
- * Delete up to limit rows of entries that count as gone; returns how many.
- * Rows that are locked are left for the next time.
+ * Services that have some of the limit entries which have counted as gone the
+ * longest; returns how many, at most limit.
  */
 int
-atx_entry_expire(const AtxMoment *moment, int limit)
+atx_entry_services_due(const AtxMoment *moment, int limit, int64 *service_ids)
 {
 	Datum		values[] = {
 		Int32GetDatum(moment->epoch),
 		Int64GetDatum(moment->now),
 		Int64GetDatum(limit)
 	};
+	int			count = (int) atx_execute(&services_due, values, NULL);
 
-	return (int) atx_execute(&expire, values, NULL);
+	for (int i = 0; i < count; i++)
+		service_ids[i] = atx_result_int64(i, 1);
+	return count;
+}
+
+/*
+ * Delete up to limit rows of a service's entries that count as gone; returns
+ * how many, and which.  Rows that are locked are left for the next time.
+ */
+int
+atx_entry_expire(int64 service_id, const AtxMoment *moment, int limit, AtxEntry **entries)
+{
+	Datum		values[] = {
+		Int64GetDatum(service_id),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(limit)
+	};
+	int			count = (int) atx_execute(&expire, values, NULL);
+
+	*entries = palloc0(sizeof(AtxEntry) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		(*entries)[i].key = atx_result_text(i, 1);
+		(*entries)[i].value = atx_result_bytes(i, 2);
+	}
+	return count;
 }
 
 /*

@@ -41,7 +41,9 @@ extern int	atx_entry_page(int64 service_id, const char *after, int limit,
 						   const AtxMoment *moment, AtxEntry **entries);
 extern void atx_entry_require_unchanged(int64 service_id, const char *key);
 
-extern int	atx_entry_expire(const AtxMoment *moment, int limit);
+extern int	atx_entry_services_due(const AtxMoment *moment, int limit, int64 *service_ids);
+extern int	atx_entry_expire(int64 service_id, const AtxMoment *moment, int limit,
+							 AtxEntry **entries);
 extern bool atx_entry_next_expiry(const AtxMoment *moment, AtxTick *at);
 extern void atx_entry_enter_epoch(const AtxMoment *moment);
 

@@ -31,6 +31,12 @@ static AtxStatement find_leader = {
 	"SELECT leader FROM atomix.partition ORDER BY partition_id LIMIT 1"
 };
 
+static AtxStatement find_terms = {
+	"SELECT t.term, t.leader, t.since FROM atomix.partition_term t"
+	" WHERE t.partition_id = $1 AND t.term > $2 ORDER BY t.term",
+	2, {INT4OID, INT8OID}
+};
+
 static AtxStatement find_any = {
 	"SELECT 1 FROM atomix.partition, atomix.partition_term LIMIT 1"
 };
@@ -129,4 +135,23 @@ atx_partition_new_term(void)
 	Datum		values[] = {CStringGetTextDatum(leader_name())};
 
 	(void) atx_execute(&raise_terms, values, NULL);
+}
+
+/*
+ * The terms of a partition after one, in order; returns how many.
+ */
+int
+atx_partition_terms(int32 partition_id, int64 after, AtxTermChange **terms)
+{
+	Datum		values[] = {Int32GetDatum(partition_id), Int64GetDatum(after)};
+	int			count = (int) atx_execute(&find_terms, values, NULL);
+
+	*terms = palloc(sizeof(AtxTermChange) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		(*terms)[i].term = atx_result_int64(i, 1);
+		(*terms)[i].leader = atx_result_text(i, 2);
+		(*terms)[i].since = DatumGetTimestampTz(atx_result_datum(i, 3));
+	}
+	return count;
 }

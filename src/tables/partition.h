@@ -10,6 +10,17 @@
 #ifndef ATX_PARTITION_H
 #define ATX_PARTITION_H
 
+#include "datatype/timestamp.h"
+
+/* A term of a partition, and who led in it. */
+typedef struct AtxTermChange
+{
+	int64		term;
+	char	   *leader;
+	TimestampTz since;
+} AtxTermChange;
+
+extern int	atx_partition_terms(int32 partition_id, int64 after, AtxTermChange **terms);
 extern bool atx_partition_any(void);
 extern bool atx_partition_exists(int64 partition_id);
 extern char *atx_partition_not_here(void);

@@ -21,6 +21,10 @@ enum
 	SERVICE_VALUE,
 	SERVICE_REVISION,
 	SERVICE_DELAY,
+	SERVICE_OLDEST,
+	SERVICE_WATCHED_UNTIL,
+	SERVICE_HISTORY,
+	SERVICE_WATCHED_EPOCH,
 	SERVICE_PARTITION_ID,
 	SERVICE_TYPE,
 	SERVICE_NAMESPACE,
@@ -31,7 +35,8 @@ enum
 static AtxTable service_table = {"service", "service_pkey"};
 
 #define COLUMNS \
-	"s.service_id, s.partition_id, s.value, s.revision, s.type, s.delay"
+	"s.service_id, s.partition_id, s.value, s.revision, s.type, s.delay," \
+	" s.oldest, s.watched_until, s.history"
 
 static AtxStatement find = {
 	"SELECT " COLUMNS " FROM atomix.service s"
@@ -49,6 +54,29 @@ static AtxStatement insert = {
 static AtxStatement delete = {
 	"DELETE FROM atomix.service WHERE service_id = $1",
 	1, {INT8OID}
+};
+
+static AtxStatement save_watch = {
+	"UPDATE atomix.service SET watched_until = $2, watched_epoch = $3,"
+	" oldest = $4, revision = $5, history = $6 WHERE service_id = $1",
+	6, {INT8OID, INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
+};
+
+static AtxStatement watched = {
+	"SELECT s.service_id FROM atomix.service s WHERE s.watched_until IS NOT NULL"
+	" AND s.service_id > $1 ORDER BY s.service_id LIMIT $2",
+	2, {INT8OID, INT8OID}
+};
+
+static AtxStatement find_revisions = {
+	"SELECT s.service_id, s.revision FROM atomix.service s WHERE s.service_id = ANY ($1)",
+	1, {INT8ARRAYOID}
+};
+
+static AtxStatement enter_epoch = {
+	"UPDATE atomix.service SET watched_epoch = $1, watched_until = $2"
+	" WHERE watched_until IS NOT NULL AND watched_epoch <> $1",
+	2, {INT4OID, INT8OID}
 };
 
 static AtxStatement versions = {
@@ -69,6 +97,10 @@ read_one(uint64 found, AtxService *service)
 	service->revision = atx_result_int64(0, 4);
 	service->type = atx_result_text(0, 5);
 	service->delay = atx_result_int64(0, 6);
+	service->oldest = atx_result_int64(0, 7);
+	service->watched_until = atx_result_isnull(0, 8) ? 0 : atx_result_int64(0, 8);
+	service->history = atx_result_int64(0, 9);
+	service->watched = !atx_result_isnull(0, 8) && atx_history_is(service->history);
 	return true;
 }
 
@@ -93,9 +125,14 @@ static void
 read_row(AtxCursor *cursor, AtxService *service)
 {
 	bool		isnull;
+	bool		nohistory;
 
 	service->service_id = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_ID, &isnull));
 	service->delay = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_DELAY, &isnull));
+	service->oldest = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_OLDEST, &isnull));
+	service->watched_until = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_WATCHED_UNTIL, &isnull));
+	service->history = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_HISTORY, &nohistory));
+	service->watched = !isnull && atx_history_is(service->history);
 	service->partition_id = DatumGetInt32(atx_cursor_datum(cursor, SERVICE_PARTITION_ID, &isnull));
 	service->value = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_VALUE, &isnull));
 	service->revision = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_REVISION, &isnull));
@@ -206,6 +243,69 @@ atx_service_save(const AtxService *service)
 		atx_cursor_replace(&cursor, values, nulls, replaced);
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
+}
+
+/*
+ * Write back that a service is watched until a tick, or is not watched any
+ * more, and from which revision on its events are kept; under the same lock.
+ */
+void
+atx_service_save_watch(const AtxService *service, int32 epoch)
+{
+	Datum		values[] = {
+		Int64GetDatum(service->service_id),
+		Int64GetDatum(service->watched_until),
+		Int32GetDatum(epoch),
+		Int64GetDatum(service->oldest),
+		Int64GetDatum(service->revision),
+		Int64GetDatum(service->history)
+	};
+
+	(void) atx_execute(&save_watch, values, service->watched ? NULL : " nn   ");
+}
+
+/*
+ * Up to limit services that are watched, after an id; returns how many.
+ */
+int
+atx_services_watched(int64 after, int limit, int64 *service_ids)
+{
+	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(limit)};
+	int			count = (int) atx_execute(&watched, values, NULL);
+
+	for (int i = 0; i < count; i++)
+		service_ids[i] = atx_result_int64(i, 1);
+	return count;
+}
+
+/*
+ * Revisions of services, for hints: those of the ids that are of services;
+ * returns how many.
+ */
+int
+atx_service_revisions(const int64 *ids, int count, AtxServiceRevision *revisions)
+{
+	Datum		values[] = {atx_int64_array(ids, count)};
+	int			found = (int) atx_execute(&find_revisions, values, NULL);
+
+	for (int i = 0; i < found; i++)
+	{
+		revisions[i].service_id = atx_result_int64(i, 1);
+		revisions[i].revision = atx_result_int64(i, 2);
+	}
+	return found;
+}
+
+/* Count the time for which services are watched on the moment's clock. */
+void
+atx_service_enter_epoch(const AtxMoment *moment, int64 retention)
+{
+	Datum		values[] = {
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now + retention)
+	};
+
+	(void) atx_execute(&enter_epoch, values, NULL);
 }
 
 /*

@@ -150,6 +150,15 @@ static AtxStatement number_sessions = {
 	2, {INT8ARRAYOID, INT8OID}
 };
 
+static AtxStatement find_changes = {
+	"SELECT s.version, s.session_id, s.state, s.reason,"
+	" COALESCE(s.ended_at, s.opened_at) FROM atomix.session s"
+	" WHERE s.version > $2 AND (pg_catalog.pg_has_role($1, s.owner::pg_catalog.oid, 'USAGE')"
+	" OR pg_catalog.pg_has_role($1, 'pg_monitor', 'USAGE'))"
+	" ORDER BY s.version LIMIT $3",
+	3, {OIDOID, INT8OID, INT8OID}
+};
+
 static AtxStatement find_versions = {
 	"SELECT session_id, COALESCE(version, 0) FROM atomix.session"
 	" WHERE session_id = ANY ($1)",
@@ -485,6 +494,32 @@ atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes)
 	{
 		(*changes)[i].session_id = atx_result_int64(i, 1);
 		(*changes)[i].version = atx_result_int64(i, 2);
+	}
+	return count;
+}
+
+/*
+ * The latest changes of sessions that a role may see after a version, in
+ * order, up to limit; returns how many.
+ */
+int
+atx_session_changes(Oid role, int64 after, int limit, AtxSessionChange **changes)
+{
+	Datum		values[] = {
+		ObjectIdGetDatum(role),
+		Int64GetDatum(after),
+		Int64GetDatum(limit)
+	};
+	int			count = (int) atx_execute(&find_changes, values, NULL);
+
+	*changes = palloc(sizeof(AtxSessionChange) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+	{
+		(*changes)[i].version = atx_result_int64(i, 1);
+		(*changes)[i].session_id = atx_result_int64(i, 2);
+		(*changes)[i].state = atx_result_text(i, 3);
+		(*changes)[i].reason = atx_result_text(i, 4);
+		(*changes)[i].at = DatumGetTimestampTz(atx_result_datum(i, 5));
 	}
 	return count;
 }

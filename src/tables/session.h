@@ -34,6 +34,7 @@ typedef struct AtxSessionChange
 	int64		version;
 	char	   *state;
 	char	   *reason;			/* NULL while it lives */
+	TimestampTz at;				/* filled by atx_session_changes */
 } AtxSessionChange;
 
 extern void atx_session_insert(int64 session_id, const AtxSessionSpec *spec,
@@ -54,6 +55,7 @@ extern bool atx_session_any_closing(void);
 extern int	atx_session_unnumbered(int limit, int64 *ids);
 extern int	atx_session_number(const int64 *ids, int count, AtxSessionChange **changes);
 extern int	atx_session_versions(const int64 *ids, int count, AtxSessionChange **changes);
+extern int	atx_session_changes(Oid role, int64 after, int limit, AtxSessionChange **changes);
 extern int64 atx_session_sweep(const AtxMoment *moment, int64 retention,
 							   int64 outcome_retention, int64 after, int limit);
 

@@ -35,13 +35,11 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/spi.h"
-#include "commands/claiming.h"
-#include "commands/holding.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
-#include "tables/entry.h"
 #include "tables/partition.h"
 #include "tables/session.h"
+#include "worker/duties.h"
 #include "worker/lifecycle.h"
 #include "worker/process.h"
 
@@ -53,9 +51,6 @@
 /* How often renewals are looked at, and how many are written at once. */
 #define ANCHOR_INTERVAL		(250 * ATX_TICKS_PER_MS)
 #define ANCHOR_BATCH		1000
-
-/* Entries removed in one transaction. */
-#define ENTRY_BATCH			1000
 
 /* Sessions whose end raised an error, and for how long they are passed over. */
 #define MAX_POISONED		1024
@@ -71,9 +66,7 @@ typedef struct Look
 	AtxAuthority authority;		/* valid unless idle, as is what follows */
 	AtxTick		next_check;		/* 0: no session lives */
 	AtxTick		next_sweep;
-	AtxTick		next_expiry;	/* of an entry; 0: none has a time to live */
-	AtxTick		next_claim;		/* 0: no claim waits for a time */
-	bool		closing;		/* sessions are to be finished */
+	AtxDuties	duties;
 } Look;
 
 /* One pass over what is due. */
@@ -95,25 +88,6 @@ typedef struct Sweep
 	bool		more;
 } Sweep;
 
-/* Entries being removed. */
-typedef struct Removal
-{
-	const AtxAuthority *authority;
-	int			count;			/* by the latest step */
-} Removal;
-
-/* Services whose claims are to be brought up to date. */
-typedef struct Settling
-{
-	const AtxAuthority *authority;
-	bool		idle;			/* also where nothing is granted */
-	bool		in_use;			/* the service at hand */
-	int64		service_ids[ATX_SETTLE_BATCH];
-	int			count;
-	int64		one;			/* the service at hand */
-	int64		after;			/* those up to this one were looked at */
-} Settling;
-
 /* Renewals of memory on their way to the rows. */
 typedef struct Anchoring
 {
@@ -130,9 +104,6 @@ static AtxTick last_written = 0;	/* beat that was written to the row */
 static const AtxAuthority *beating_for = NULL;	/* while sessions live */
 static Oid	renewals_kept_for = InvalidOid;
 static AtxTick expire_retry_at = 0; /* not tried before, after an error in it */
-static AtxTick entries_retry_at = 0;
-static AtxTick claims_retry_at = 0;
-static AtxTick last_holding = 0;
 static AtxTick last_told = 0;
 static AtxTick last_anchored = 0;
 static AtxTick retry_at = 0;	/* not told before, after an error in it */
@@ -194,8 +165,8 @@ beat_is_due(void)
  * What may not wait until a long pass is over: to be told to go, to leave the
  * database to somebody, and to beat.
  */
-static void
-between_steps(void)
+void
+atx_worker_between_steps(void)
 {
 	CHECK_FOR_INTERRUPTS();
 	if (atx_database_is_held(MyDatabaseId))
@@ -215,11 +186,7 @@ look_at_sessions(Look *look)
 	AtxMoment	moment = atx_moment(&look->authority);
 
 	look->next_sweep = atx_next_sweep();
-	if (!atx_entry_next_expiry(&moment, &look->next_expiry))
-		look->next_expiry = 0;
-	if (!atx_claim_next_due(&moment, &look->next_claim))
-		look->next_claim = 0;
-	look->closing = atx_session_any_closing();
+	atx_duties_look(&look->duties, &look->authority, &moment);
 
 	if (!atx_lease_next_check(&moment, &look->next_check))
 	{
@@ -339,7 +306,7 @@ expire_one_by_one(Pass *pass)
 
 	for (; *id != 0; id++)
 	{
-		between_steps();
+		atx_worker_between_steps();
 		pass->one = *id;
 		if (atx_run(expire_one_step, pass, "ending one session") == ATX_RUN_DONE)
 			count_ended(pass);
@@ -368,7 +335,7 @@ expire_due(const AtxAuthority *authority, Pass *pass)
 	{
 		AtxRunResult result;
 
-		between_steps();
+		atx_worker_between_steps();
 		result = atx_run(expire_step, pass, "ending sessions");
 		if (result == ATX_RUN_FAILED && pass->expiry.candidates[0] == 0)
 		{
@@ -418,7 +385,7 @@ anchor_renewals(const AtxAuthority *authority)
 	anchoring.authority = authority;
 	do
 	{
-		between_steps();
+		atx_worker_between_steps();
 		if (atx_run(anchor_step, &anchoring, "writing renewals") != ATX_RUN_DONE)
 			return;
 		for (int i = 0; i < anchoring.done; i++)
@@ -462,7 +429,7 @@ run_all(AtxStep step, const char *activity)
 
 	while (more)
 	{
-		between_steps();
+		atx_worker_between_steps();
 		if (atx_run(step, &more, activity) != ATX_RUN_DONE)
 			return false;
 	}
@@ -477,110 +444,10 @@ sweep(const AtxAuthority *authority)
 
 	while (state.more)
 	{
-		between_steps();
+		atx_worker_between_steps();
 		if (atx_run(sweep_step, &state, "forgetting sessions") != ATX_RUN_DONE)
 			break;
 	}
-}
-
-static void
-expire_entries_step(void *state)
-{
-	Removal    *removal = (Removal *) state;
-	AtxMoment	moment = atx_moment(removal->authority);
-
-	removal->count = atx_entry_expire(&moment, ENTRY_BATCH);
-}
-
-/* Remove entries whose time to live is over. */
-static void
-expire_entries(const AtxAuthority *authority)
-{
-	Removal		removal = {authority, ENTRY_BATCH};
-
-	while (removal.count == ENTRY_BATCH)
-	{
-		between_steps();
-		if (atx_run(expire_entries_step, &removal, "removing expired entries") != ATX_RUN_DONE)
-			break;
-	}
-	/* What is locked is tried again, but not at once. */
-	entries_retry_at = atx_now() + RETRY_BUSY_MS * ATX_TICKS_PER_MS;
-}
-
-static void
-list_step(void *state)
-{
-	Settling   *settling = (Settling *) state;
-
-	settling->count = atx_services_to_settle(settling->authority, settling->idle,
-											 &settling->after, settling->service_ids);
-}
-
-static void
-settle_step(void *state)
-{
-	Settling   *settling = (Settling *) state;
-
-	settling->in_use = !atx_settle_if_free(settling->authority, settling->one, true);
-}
-
-/*
- * Release the claims of sessions that have ended, and end those that waited
- * long enough, one service after the other, a batch at a time.
- */
-static void
-settle_services(const AtxAuthority *authority)
-{
-	static Settling settling;
-	bool		flagged = pg_atomic_exchange_u32(&atx_worker_slot->hold_ended, 0) != 0;
-
-	/* A pass over all goes on as it began. */
-	settling.idle = flagged || (settling.idle && settling.after != 0);
-	settling.authority = authority;
-	between_steps();
-	if (atx_run(list_step, &settling, "looking for claims") != ATX_RUN_DONE)
-	{
-		settling.count = settling.after = 0;
-		if (settling.idle)
-			pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
-	}
-	for (int i = 0; i < settling.count; i++)
-	{
-		between_steps();
-		settling.one = settling.service_ids[i];
-		/* Nothing but the flag tells of those that wait for nobody. */
-		if (atx_run(settle_step, &settling, "settling claims") == ATX_RUN_DONE &&
-			settling.in_use && settling.idle)
-			pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
-	}
-	claims_retry_at = settling.after != 0 ? 0 :
-		atx_now() + RETRY_BUSY_MS * ATX_TICKS_PER_MS;
-}
-
-static bool
-settling_is_due(const Look *look)
-{
-	return look->closing || finish_pending ||
-		(look->next_claim != 0 && look->next_claim <= atx_now()) ||
-		pg_atomic_read_u32(&atx_worker_slot->hold_ended) != 0;
-}
-
-static void
-holding_step(void *state)
-{
-	atx_holding_step((const AtxAuthority *) state);
-}
-
-/* End transactions that keep others waiting, if it is time to look. */
-static void
-end_long_holders(const AtxAuthority *authority)
-{
-	if (atx_now() - last_holding < atx_holding_interval())
-		return;
-	between_steps();
-	(void) atx_run(holding_step, (void *) authority, "looking for long waits");
-	last_holding = atx_now();
 }
 
 /* At once after a quiet time, else once per hint_interval. */
@@ -641,13 +508,7 @@ time_until_next(const Look *look)
 			next = Min(next, look->next_check);
 	}
 	next = Min(next, Max(look->next_sweep, now + ATX_TICKS_PER_SEC));
-	if (look->next_expiry != 0)
-		next = Min(next, Max(look->next_expiry, entries_retry_at));
-	if (look->next_claim != 0)
-		next = Min(next, Max(look->next_claim, claims_retry_at));
-	if (look->closing || pg_atomic_read_u32(&atx_worker_slot->hold_ended) != 0)
-		next = Min(next, claims_retry_at);
-	next = Min(next, last_holding + atx_holding_interval());
+	next = Min(next, atx_duties_next(&look->duties));
 	if (finish_pending)
 		next = Min(next, now + AFTER_ERROR_MS * ATX_TICKS_PER_MS);
 	if (telling_is_due())
@@ -682,19 +543,11 @@ serve(const Look *look)
 	if (look->next_check != 0 && atx_now() - last_anchored >= ANCHOR_INTERVAL)
 		anchor_renewals(&look->authority);
 	if (pass.ended > 0)
-	{
 		finish_pending = tell_pending = true;
-		/* What could not be settled before must not keep new ends waiting. */
-		claims_retry_at = 0;
-	}
-	if (settling_is_due(look) && claims_retry_at <= atx_now())
-		settle_services(&look->authority);
-	if (finish_pending || look->closing)
+	atx_duties_settle(&look->duties, pass.ended > 0, finish_pending);
+	if (finish_pending || look->duties.closing)
 		finish_pending = !run_all(finish_step, "finishing sessions");
-	if (look->next_expiry != 0 && look->next_expiry <= atx_now() &&
-		entries_retry_at <= atx_now())
-		expire_entries(&look->authority);
-	end_long_holders(&look->authority);
+	atx_duties_serve(&look->duties);
 	tell_changes();
 	if (look->next_sweep <= atx_now())
 		sweep(&look->authority);

@@ -1,0 +1,263 @@
+/*-------------------------------------------------------------------------
+ *
+ * feeds.c
+ *	  Watching services, and keeping their events for as long as promised.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+
+#include "atomix.h"
+#include "base/private_lock.h"
+#include "base/settings.h"
+#include "commands/feeds.h"
+#include "commands/jump.h"
+#include "commands/services.h"
+#include "services/feed.h"
+#include "tables/claim.h"
+#include "tables/entry.h"
+
+/* Services whose feeds one step looks at. */
+#define RETIRE_BATCH	64
+
+static int64
+retention(void)
+{
+	return atx_event_retention * ATX_TICKS_PER_SEC;
+}
+
+static AtxAnswer
+no_such_service(const AtxWatch *watch)
+{
+	AtxAnswer	answer = atx_answer(ATX_SERVICE_TYPE_UNKNOWN,
+									psprintf("service \"%s\" does not exist", watch->name));
+
+	answer.hint = pstrdup("A service comes into being with its first use.");
+	return answer;
+}
+
+static AtxAnswer
+find(const AtxWatch *watch, AtxService *service)
+{
+	AtxAnswer	answer = atx_check_service_name(watch->namespace, watch->name);
+
+	/* The position must fit the state that the transaction reads. */
+	atx_scope_read_on();
+	if (answer.outcome == ATX_DONE &&
+		!atx_service_find(ATX_DEFAULT_PARTITION, watch->namespace, watch->name, service))
+		answer = no_such_service(watch);
+	return answer;
+}
+
+/* Half of the time is enough, so that not each look has to write. */
+static bool
+must_register(const AtxService *service, const AtxMoment *moment)
+{
+	return !service->watched || service->watched_until < moment->now + retention() / 2;
+}
+
+/*
+ * What a transaction with one snapshot reads of the state must be no older
+ * than the position from which it watches: ERROR 40001 if it would be.
+ */
+static void
+require_same_state(const AtxService *service)
+{
+	atx_service_require_unchanged(service->service_id);
+	if (service->watched)
+		return;
+	atx_entry_require_unchanged(service->service_id, NULL);
+	atx_claims_require_unchanged(service->service_id);
+}
+
+/*
+ * Have the changes of a service be events from now on.  Whoever writes to it
+ * has either committed by then, or waits until we have.
+ */
+AtxAnswer
+atx_register_watch(const AtxWatch *watch, AtxService *service)
+{
+	AtxCall		call = {0};
+	AtxAnswer	answer = atx_await_authority(&call.authority);
+
+	if (answer.outcome == ATX_DONE)
+		answer = find(watch, service);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	call.moment = atx_moment(call.authority);
+	if (!must_register(service, &call.moment))
+		return answer;
+	atx_lock_service(service->service_id, 0, ATX_ACCESS_EXCLUSIVE);
+	if (!atx_service_load(service->service_id, &call.service))
+		return no_such_service(watch);
+	require_same_state(&call.service);
+	call.moment = atx_moment(call.authority);
+	if (must_register(&call.service, &call.moment))
+		atx_feed_begin(&call, retention());
+	*service = call.service;
+	return answer;
+}
+
+static AtxAnswer
+compacted(const AtxWatch *watch, const AtxEventPage *page)
+{
+	AtxAnswer	answer = atx_answer(ATX_COMPACTED,
+									psprintf("events of service \"%s\" after revision " INT64_FORMAT " are no longer kept",
+											 watch->name, watch->after));
+
+	answer.detail = psprintf("The oldest position to go on from is " INT64_FORMAT ".", page->oldest);
+	answer.hint = pstrdup("Read the present state, then watch from that revision.");
+	return answer;
+}
+
+static AtxAnswer
+check_position(const AtxWatch *watch, const AtxEventPage *page)
+{
+	if (!page->watched)
+	{
+		AtxAnswer	answer = atx_answer(ATX_SERVICE_NOT_OPEN,
+										psprintf("service \"%s\" is not watched", watch->name));
+
+		answer.hint = pstrdup("Watch it in a transaction that can write.");
+		return answer;
+	}
+	if (watch->after == ATX_FROM_OLDEST)
+		return ATX_ANSWER_DONE;
+	if (watch->after > page->newest)
+		return atx_answer(ATX_INVALID,
+						  psprintf("service \"%s\" has not reached revision " INT64_FORMAT,
+								   watch->name, watch->after));
+	return watch->after < page->oldest ? compacted(watch, page) : ATX_ANSWER_DONE;
+}
+
+/*
+ * Read events of a service, which is watched from then on.
+ */
+AtxAnswer
+atx_watch(const AtxWatch *watch, AtxEventPage *page)
+{
+	AtxService	service;
+	AtxAnswer	answer = RecoveryInProgress() || XactReadOnly ?
+	find(watch, &service) : atx_register_watch(watch, &service);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (!atx_event_page(service.service_id, Max(watch->after, 0), watch->key, watch->limit, page))
+		return no_such_service(watch);
+	page->watched &= service.watched;
+	return check_position(watch, page);
+}
+
+/* Lock a service and read it, without waiting; false if that cannot be. */
+static bool
+try_service(int64 service_id, AtxAccess access, AtxService *service)
+{
+	bool		locked = access == ATX_ACCESS_SHARED ?
+	atx_try_lock_shared(ATX_LOCK_SERVICE, service_id) :
+	atx_try_lock_exclusive(ATX_LOCK_SERVICE, service_id);
+
+	if (locked && atx_service_load(service_id, service) && !atx_needs_order(service, access))
+		return true;
+	if (locked)
+		atx_unlock_service(service_id, access);
+	return false;
+}
+
+/* Begin a call on a service if nobody is in the way; false if somebody is. */
+static bool
+try_call(const AtxAuthority *authority, int64 service_id, AtxAccess access, AtxCall *call)
+{
+	memset(call, 0, sizeof(*call));
+	if (!try_service(service_id, access, &call->service))
+		return false;
+	call->authority = authority;
+	call->type = atx_service_type_get(call->service.type);
+	call->moment = atx_moment(authority);
+	return true;
+}
+
+static int
+expire_service(const AtxAuthority *authority, int64 service_id, int limit)
+{
+	AtxCall		call;
+	AtxEntry   *entries;
+	int			count;
+
+	/* Beside others where nobody watches: a busy map is never free. */
+	if (!try_call(authority, service_id, ATX_ACCESS_SHARED, &call) &&
+		!try_call(authority, service_id, ATX_ACCESS_EXCLUSIVE, &call))
+		return 0;
+	count = atx_entry_expire(service_id, &call.moment, limit, &entries);
+	for (int i = 0; i < count; i++)
+		atx_feed_add(&call, "expired", entries[i].key, NULL, entries[i].value);
+	atx_save_service(&call);
+	return count;
+}
+
+/*
+ * Remove up to limit entries whose time to live is over, of services that
+ * nobody is using; returns how many.
+ */
+int
+atx_expire_entries(const AtxAuthority *authority, int limit)
+{
+	AtxMoment	moment = atx_moment(authority);
+	int64	   *service_ids = palloc(sizeof(int64) * limit);
+	int			services = atx_entry_services_due(&moment, Min(limit, ATX_MAX_PRIVATE_LOCKS / 2),
+												  service_ids);
+	int			count = 0;
+
+	for (int i = 0; i < services && count < limit; i++)
+		count += expire_service(authority, service_ids[i], limit - count);
+	return count;
+}
+
+/* Forget events of a service that need not be kept, or all if nobody watches. */
+static void
+retire(AtxCall *call)
+{
+	AtxService *service = &call->service;
+	int64		revision;
+
+	if (!service->watched || service->watched_until <= call->moment.now)
+	{
+		atx_feed_end(call);
+		return;
+	}
+	revision = atx_event_retire(service->service_id, &call->moment, retention(),
+								atx_event_retention_count, service->revision);
+	if (revision <= service->oldest)
+		return;
+	atx_event_delete_to(service->service_id, revision);
+	service->oldest = revision;
+	atx_service_save_watch(service, call->moment.epoch);
+}
+
+/*
+ * A part of a pass over all services that are watched: *after is 0 at its
+ * beginning and moved on; returns how many there were in the part.
+ */
+int
+atx_retire_events(const AtxAuthority *authority, int64 *after)
+{
+	int64		service_ids[RETIRE_BATCH];
+	AtxMoment	moment = atx_moment(authority);
+	int			count;
+
+	atx_service_enter_epoch(&moment, retention());
+	count = atx_services_watched(*after, RETIRE_BATCH, service_ids);
+	for (int i = 0; i < count; i++)
+	{
+		AtxCall		call;
+
+		CHECK_FOR_INTERRUPTS();
+		*after = service_ids[i];
+		if (try_call(authority, service_ids[i], ATX_ACCESS_EXCLUSIVE, &call) && call.service.watched_until != 0)
+			retire(&call);
+	}
+	return count == RETIRE_BATCH ? count : 0;
+}

@@ -1,0 +1,168 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.c
+ *	  Table event: changes of services that somebody watches.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/rows.h"
+#include "base/spi.h"
+#include "tables/event.h"
+
+/* Columns by their position in the table. */
+enum
+{
+	EVENT_SERVICE_ID = 1,
+	EVENT_REVISION,
+	EVENT_INDEX,
+	EVENT_TICK,
+	EVENT_AT,
+	EVENT_XID,
+	EVENT_EPOCH,
+	EVENT_TYPE,
+	EVENT_KEY,
+	EVENT_VALUE,
+	EVENT_PREV_VALUE,
+	EVENT_COLUMNS = EVENT_PREV_VALUE
+};
+
+static AtxTable event_table = {"event", "event_pkey"};
+
+/*
+ * One statement, hence one snapshot: what the service says of its newest and
+ * oldest revisions is true of the events beside it.  A row without an event
+ * says that there is none.
+ */
+static AtxStatement page = {
+	"SELECT s.revision, s.oldest, s.watched_until IS NOT NULL, e.revision, e.index,"
+	" e.at, e.type, e.key, e.value, e.prev_value FROM atomix.service s"
+	" LEFT JOIN LATERAL (SELECT * FROM atomix.event k WHERE k.service_id = $1"
+	" AND k.revision > $2 AND ($3 IS NULL OR k.key = $3)"
+	" ORDER BY k.revision LIMIT $4) e ON true"
+	" WHERE s.service_id = $1 ORDER BY e.revision",
+	4, {INT8OID, INT8OID, TEXTOID, INT8OID}
+};
+
+/* The newest event that is too old; those of an earlier clock are when grace
+ * has been so long ago. */
+static AtxStatement newest_retired = {
+	"SELECT COALESCE(pg_catalog.max(k.revision), 0) FROM (SELECT e.revision, e.tick, e.epoch"
+	" FROM atomix.event e WHERE e.service_id = $1 ORDER BY e.revision LIMIT 10000) k"
+	" WHERE (k.epoch = $2 AND k.tick <= $3 - $5) OR (k.epoch <> $2 AND $4 <= $3 - $5)",
+	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
+};
+
+static AtxStatement delete_to = {
+	"DELETE FROM atomix.event WHERE service_id = $1 AND revision <= $2",
+	2, {INT8OID, INT8OID}
+};
+
+/*
+ * Insert an event, under the service's lock.
+ */
+void
+atx_event_insert(const AtxEvent *event, const AtxMoment *moment)
+{
+	Datum		values[EVENT_COLUMNS] = {0};
+	bool		nulls[EVENT_COLUMNS] = {false};
+	AtxCursor	cursor;
+
+	values[EVENT_SERVICE_ID - 1] = Int64GetDatum(event->service_id);
+	values[EVENT_REVISION - 1] = Int64GetDatum(event->revision);
+	values[EVENT_INDEX - 1] = Int64GetDatum(event->index);
+	values[EVENT_TICK - 1] = Int64GetDatum(moment->now);
+	values[EVENT_AT - 1] = TimestampTzGetDatum(atx_wall_now());
+	values[EVENT_XID - 1] = UInt64GetDatum(U64FromFullTransactionId(GetTopFullTransactionId()));
+	values[EVENT_EPOCH - 1] = Int32GetDatum(moment->epoch);
+	values[EVENT_TYPE - 1] = CStringGetTextDatum(event->type);
+	nulls[EVENT_KEY - 1] = event->key == NULL;
+	if (event->key != NULL)
+		values[EVENT_KEY - 1] = CStringGetTextDatum(event->key);
+	nulls[EVENT_VALUE - 1] = event->value == NULL;
+	values[EVENT_VALUE - 1] = PointerGetDatum(event->value);
+	nulls[EVENT_PREV_VALUE - 1] = event->prev_value == NULL;
+	values[EVENT_PREV_VALUE - 1] = PointerGetDatum(event->prev_value);
+	atx_cursor_open(&cursor, &event_table, true);
+	atx_cursor_insert(&cursor, values, nulls);
+	atx_cursor_close(&cursor);
+}
+
+static void
+read_event(uint64 row, int64 service_id, AtxEvent *event)
+{
+	event->service_id = service_id;
+	event->revision = atx_result_int64(row, 4);
+	event->index = atx_result_int64(row, 5);
+	event->at = DatumGetTimestampTz(atx_result_datum(row, 6));
+	event->type = atx_result_text(row, 7);
+	event->key = atx_result_text(row, 8);
+	event->value = atx_result_bytes(row, 9);
+	event->prev_value = atx_result_bytes(row, 10);
+}
+
+/*
+ * Up to limit events of a service after a revision, of one key unless that is
+ * NULL; false if there is no such service.
+ */
+bool
+atx_event_page(int64 service_id, int64 after, const char *key, int limit,
+			   AtxEventPage *result)
+{
+	Datum		values[] = {
+		Int64GetDatum(service_id),
+		Int64GetDatum(after),
+		key ? CStringGetTextDatum(key) : (Datum) 0,
+		Int64GetDatum(limit)
+	};
+	uint64		found = atx_execute(&page, values, key ? NULL : "  n ");
+
+	if (found == 0)
+		return false;
+	result->newest = atx_result_int64(0, 1);
+	result->oldest = atx_result_int64(0, 2);
+	result->watched = DatumGetBool(atx_result_datum(0, 3));
+	result->count = atx_result_isnull(0, 4) ? 0 : (int) found;
+	result->events = palloc(sizeof(AtxEvent) * Max(result->count, 1));
+	for (int i = 0; i < result->count; i++)
+		read_event(i, service_id, &result->events[i]);
+	return true;
+}
+
+/*
+ * The newest revision whose event need not be kept: it is older than retention
+ * (ticks), or there are most newer ones.  0 if there is none.
+ */
+int64
+atx_event_retire(int64 service_id, const AtxMoment *moment, int64 retention,
+				 int64 most, int64 newest)
+{
+	Datum		values[] = {
+		Int64GetDatum(service_id),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(moment->grace_from),
+		Int64GetDatum(retention)
+	};
+
+	(void) atx_execute(&newest_retired, values, NULL);
+	return Max(atx_result_int64(0, 1), newest - most);
+}
+
+/*
+ * Delete the events of a service up to a revision.
+ */
+void
+atx_event_delete_to(int64 service_id, int64 revision)
+{
+	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(revision)};
+
+	(void) atx_execute(&delete_to, values, NULL);
+}

@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.h
+ *	  Changes of services that somebody watches.
+ *
+ * All functions need an open scope (base/spi.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ATX_EVENT_H
+#define ATX_EVENT_H
+
+#include "datatype/timestamp.h"
+
+#include "tables/authority.h"
+
+typedef struct AtxEvent
+{
+	int64		service_id;
+	int64		revision;
+	int64		index;			/* of the change */
+	TimestampTz at;
+	const char *type;
+	const char *key;			/* NULL: the service itself */
+	const bytea *value;			/* NULL: none */
+	const bytea *prev_value;	/* NULL: none */
+} AtxEvent;
+
+/* Events of a service that follow a revision. */
+typedef struct AtxEventPage
+{
+	int64		newest;			/* revision of the service */
+	int64		oldest;			/* after which events are kept */
+	bool		watched;
+	AtxEvent   *events;
+	int			count;
+} AtxEventPage;
+
+extern void atx_event_insert(const AtxEvent *event, const AtxMoment *moment);
+extern bool atx_event_page(int64 service_id, int64 after, const char *key, int limit,
+						   AtxEventPage *page);
+extern int64 atx_event_retire(int64 service_id, const AtxMoment *moment, int64 retention,
+							  int64 most, int64 newest);
+extern void atx_event_delete_to(int64 service_id, int64 revision);
+
+#endif							/* ATX_EVENT_H */

@@ -1,0 +1,249 @@
+/*-------------------------------------------------------------------------
+ *
+ * duties.c
+ *	  What the worker does for services: settle claims, remove entries and
+ *	  events, end transactions that keep others waiting.
+ *
+ * Each step is a transaction of its own and waits for nobody.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/settings.h"
+#include "commands/claiming.h"
+#include "commands/feeds.h"
+#include "commands/holding.h"
+#include "tables/claim.h"
+#include "tables/entry.h"
+#include "tables/session.h"
+#include "worker/duties.h"
+#include "worker/process.h"
+
+#define RETRY_BUSY			(100 * ATX_TICKS_PER_MS)
+
+/* Entries removed in one transaction. */
+#define ENTRY_BATCH			1000
+
+/* Services whose claims are to be brought up to date. */
+typedef struct Settling
+{
+	const AtxAuthority *authority;
+	bool		idle;			/* also where nothing is granted */
+	bool		in_use;			/* the service at hand */
+	int64		service_ids[ATX_SETTLE_BATCH];
+	int			count;
+	int64		one;			/* the service at hand */
+	int64		after;			/* those up to this one were looked at */
+} Settling;
+
+/* A pass over the feeds. */
+typedef struct Retiring
+{
+	const AtxAuthority *authority;
+	int64		after;
+	bool		more;
+} Retiring;
+
+/* Entries being removed. */
+typedef struct Removal
+{
+	const AtxAuthority *authority;
+	int			count;			/* by the latest step */
+} Removal;
+
+static AtxTick entries_retry_at = 0;
+static AtxTick claims_retry_at = 0;
+static AtxTick last_retired = 0;
+static AtxTick last_holding = 0;
+
+static void
+expire_entries_step(void *state)
+{
+	Removal    *removal = (Removal *) state;
+
+	removal->count = atx_expire_entries(removal->authority, ENTRY_BATCH);
+}
+
+static void
+retire_step(void *state)
+{
+	Retiring   *retiring = (Retiring *) state;
+
+	retiring->more = atx_retire_events(retiring->authority, &retiring->after) > 0;
+}
+
+/* Forget events that need not be kept any more. */
+static void
+retire_events(const AtxAuthority *authority)
+{
+	Retiring	retiring = {authority, 0, true};
+
+	while (retiring.more)
+	{
+		atx_worker_between_steps();
+		if (atx_run(retire_step, &retiring, "forgetting events") != ATX_RUN_DONE)
+			break;
+	}
+	last_retired = atx_now();
+}
+
+/* Often enough that events are kept hardly longer than promised. */
+static int64
+retire_interval(void)
+{
+	return Max(atx_event_retention * ATX_TICKS_PER_SEC / 64, ATX_TICKS_PER_SEC);
+}
+
+/* Remove entries whose time to live is over. */
+static void
+expire_entries(const AtxAuthority *authority)
+{
+	Removal		removal = {authority, ENTRY_BATCH};
+
+	while (removal.count == ENTRY_BATCH)
+	{
+		atx_worker_between_steps();
+		if (atx_run(expire_entries_step, &removal, "removing expired entries") != ATX_RUN_DONE)
+			break;
+	}
+	/* What is locked is tried again, but not at once. */
+	entries_retry_at = atx_now() + RETRY_BUSY;
+}
+
+static void
+list_step(void *state)
+{
+	Settling   *settling = (Settling *) state;
+
+	settling->count = atx_services_to_settle(settling->authority, settling->idle,
+											 &settling->after, settling->service_ids);
+}
+
+static void
+settle_step(void *state)
+{
+	Settling   *settling = (Settling *) state;
+
+	settling->in_use = !atx_settle_if_free(settling->authority, settling->one, true);
+}
+
+/*
+ * Release the claims of sessions that have ended, and end those that waited
+ * long enough, one service after the other, a batch at a time.
+ */
+static void
+settle_services(const AtxAuthority *authority)
+{
+	static Settling settling;
+	bool		flagged = pg_atomic_exchange_u32(&atx_worker_slot->hold_ended, 0) != 0;
+
+	/* A pass over all goes on as it began. */
+	settling.idle = flagged || (settling.idle && settling.after != 0);
+	settling.authority = authority;
+	atx_worker_between_steps();
+	if (atx_run(list_step, &settling, "looking for claims") != ATX_RUN_DONE)
+	{
+		settling.count = settling.after = 0;
+		if (settling.idle)
+			pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
+	}
+	for (int i = 0; i < settling.count; i++)
+	{
+		atx_worker_between_steps();
+		settling.one = settling.service_ids[i];
+		/* Nothing but the flag tells of those that wait for nobody. */
+		if (atx_run(settle_step, &settling, "settling claims") == ATX_RUN_DONE &&
+			settling.in_use && settling.idle)
+			pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
+	}
+	claims_retry_at = settling.after != 0 ? 0 : atx_now() + RETRY_BUSY;
+}
+
+static bool
+hold_has_ended(void)
+{
+	return pg_atomic_read_u32(&atx_worker_slot->hold_ended) != 0;
+}
+
+static void
+holding_step(void *state)
+{
+	atx_holding_step((const AtxAuthority *) state);
+}
+
+/* End transactions that keep others waiting, if it is time to look. */
+static void
+end_long_holders(const AtxAuthority *authority)
+{
+	if (atx_now() - last_holding < atx_holding_interval())
+		return;
+	atx_worker_between_steps();
+	(void) atx_run(holding_step, (void *) authority, "looking for long waits");
+	last_holding = atx_now();
+}
+
+/*
+ * See what there is to do, in the transaction of the worker's look.
+ */
+void
+atx_duties_look(AtxDuties * duties, const AtxAuthority *authority, const AtxMoment *moment)
+{
+	duties->authority = authority;
+	if (!atx_entry_next_expiry(moment, &duties->next_expiry))
+		duties->next_expiry = 0;
+	if (!atx_claim_next_due(moment, &duties->next_claim))
+		duties->next_claim = 0;
+	duties->closing = atx_session_any_closing();
+}
+
+/*
+ * Settle claims, if that is due: before sessions are finished, which must
+ * have none.  ended: sessions have just been ended; pending: some are still to
+ * be finished.
+ */
+void
+atx_duties_settle(const AtxDuties *duties, bool ended, bool pending)
+{
+	bool		due = pending || duties->closing || hold_has_ended() ||
+	(duties->next_claim != 0 && duties->next_claim <= atx_now());
+
+	/* What could not be settled before must not keep new ends waiting. */
+	if (ended)
+		claims_retry_at = 0;
+	if (due && claims_retry_at <= atx_now())
+		settle_services(duties->authority);
+}
+
+/*
+ * Do the rest of what is due.
+ */
+void
+atx_duties_serve(const AtxDuties * duties)
+{
+	AtxTick		now = atx_now();
+
+	if (duties->next_expiry != 0 && duties->next_expiry <= now && entries_retry_at <= now)
+		expire_entries(duties->authority);
+	if (now - last_retired >= retire_interval())
+		retire_events(duties->authority);
+	end_long_holders(duties->authority);
+}
+
+/*
+ * When something is due next.
+ */
+AtxTick
+atx_duties_next(const AtxDuties * duties)
+{
+	AtxTick		next = Min(last_retired + retire_interval(),
+						   last_holding + atx_holding_interval());
+
+	if (duties->next_expiry != 0)
+		next = Min(next, Max(duties->next_expiry, entries_retry_at));
+	if (duties->next_claim != 0)
+		next = Min(next, Max(duties->next_claim, claims_retry_at));
+	if (duties->closing || hold_has_ended())
+		next = Min(next, claims_retry_at);
+	return next;
+}
