@@ -168,7 +168,11 @@ for my $round (1 .. $rounds)
 	}
 	if ($name eq 'hold' && $answer =~ /^\((\d{8,})\)$/)
 	{
-		$violations++ if $1 <= ($greatest{lock} // 0);
+		if ($1 <= ($greatest{lock} // 0))
+		{
+			diag "hold: token $1 after $greatest{lock}";
+			$violations++;
+		}
 		$greatest{lock} = $1;
 	}
 	check($name);
@@ -177,7 +181,7 @@ for my $round (1 .. $rounds)
 	check('the end of sessions, or a crash');
 }
 is($violations, 0, 'tokens grow from grant to grant');
-cmp_ok($count{$_}, '>', 20, "the $_ was granted often") for qw(lock semaphore election);
+cmp_ok($count{$_}, '>', 5, "the $_ was granted often") for qw(lock semaphore election);
 cmp_ok($done{$_} // 0, '>', 0, "$_ was done") for @operations;
 
 $psql->quit;
