@@ -45,7 +45,7 @@ COMMENT ON COLUMN atomix.authority.served IS 'Ticks served in all until the last
 COMMENT ON COLUMN atomix.authority.last_beat IS 'Tick of the last sign of life; null if none since the jump.';
 COMMENT ON COLUMN atomix.authority.swept_at IS 'Tick at which all ended sessions were last looked at; null if not since the jump.';
 COMMENT ON COLUMN atomix.authority.session_version IS 'Greatest version given to a change of a session.';
-COMMENT ON COLUMN atomix.authority.history IS 'Floor of the index when the identity last changed, 0 if it never did: what was written under another value may have gone on elsewhere.';
+COMMENT ON COLUMN atomix.authority.history IS 'Number of the history since the identity last changed, 0 if it never did: what was written under another value may have gone on elsewhere.';
 COMMENT ON COLUMN atomix.authority.epoch IS 'Clock epoch in which ticks are counted now.';
 REVOKE ALL ON TABLE atomix.authority FROM PUBLIC;
 

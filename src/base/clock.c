@@ -41,7 +41,7 @@ atx_now(void)
 }
 
 /*
- * Wall time, for labels only.
+ * Wall time: for labels, never for what is due.
  */
 TimestampTz
 atx_wall_now(void)

@@ -134,6 +134,19 @@ check_position(const AtxWatch *watch, const AtxEventPage *page)
 	return watch->after < page->oldest ? compacted(watch, page) : ATX_ANSWER_DONE;
 }
 
+/* The same for who cannot have it watched. */
+static AtxAnswer
+find_to_read(const AtxWatch *watch, AtxService *service)
+{
+	const AtxAuthority *authority;
+	AtxAnswer	answer = ATX_ANSWER_DONE;
+
+	/* Whose history this is, is known after the jump. */
+	if (!RecoveryInProgress())
+		answer = atx_await_authority(&authority);
+	return answer.outcome == ATX_DONE ? find(watch, service) : answer;
+}
+
 /*
  * Read events of a service, which is watched from then on.
  */
@@ -142,7 +155,7 @@ atx_watch(const AtxWatch *watch, AtxEventPage *page)
 {
 	AtxService	service;
 	AtxAnswer	answer = RecoveryInProgress() || XactReadOnly ?
-	find(watch, &service) : atx_register_watch(watch, &service);
+	find_to_read(watch, &service) : atx_register_watch(watch, &service);
 
 	if (answer.outcome != ATX_DONE)
 		return answer;

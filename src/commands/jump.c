@@ -31,6 +31,9 @@
 #include "tables/lease.h"
 #include "tables/partition.h"
 
+/* More events than a service had in a history whose end we do not know. */
+#define HISTORY_JUMP	(INT64CONST(1) << 32)
+
 /*
  * Must a jump be made before the index is drawn again?  False where this
  * server may not write.
@@ -58,6 +61,16 @@ enter_epoch(void)
 	return epoch;
 }
 
+/*
+ * A number for the history that begins, above those of revisions in earlier
+ * ones.  Copies of one dump jump to the same index, not at the same time.
+ */
+static int64
+new_history(const AtxAuthority *before, const AtxAuthority *mine)
+{
+	return Max(atx_wall_now(), Max(mine->index_floor, before->history + HISTORY_JUMP));
+}
+
 static void
 take_over(const AtxAuthority *before, AtxAuthority *mine, bool same_history)
 {
@@ -66,7 +79,7 @@ take_over(const AtxAuthority *before, AtxAuthority *mine, bool same_history)
 	mine->epoch = enter_epoch();
 	mine->index_floor = atx_index_jump(before->index_floor);
 	mine->served = before->served;
-	mine->history = same_history ? before->history : mine->index_floor;
+	mine->history = same_history ? before->history : new_history(before, mine);
 	if (before->start_id == mine->start_id)
 	{
 		mine->grace_from = before->grace_from;

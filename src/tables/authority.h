@@ -22,7 +22,7 @@ typedef struct AtxAuthority
 	int64		start_id;
 	int32		epoch;			/* of the lease clock */
 	int64		index_floor;	/* indexes drawn since the jump are greater */
-	int64		history;		/* which one this is; 0: the first */
+	int64		history;		/* its number; 0: the first */
 	AtxTick		grace_from;		/* used where there is no shared memory */
 	int64		grace_served;	/* time served when grace began */
 	int64		served;			/* time served at the last beat */
