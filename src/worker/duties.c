@@ -187,7 +187,7 @@ end_long_holders(const AtxAuthority *authority)
  * See what there is to do, in the transaction of the worker's look.
  */
 void
-atx_duties_look(AtxDuties * duties, const AtxAuthority *authority, const AtxMoment *moment)
+atx_duties_look(AtxDuties *duties, const AtxAuthority *authority, const AtxMoment *moment)
 {
 	duties->authority = authority;
 	if (!atx_entry_next_expiry(moment, &duties->next_expiry))
@@ -219,7 +219,7 @@ atx_duties_settle(const AtxDuties *duties, bool ended, bool pending)
  * Do the rest of what is due.
  */
 void
-atx_duties_serve(const AtxDuties * duties)
+atx_duties_serve(const AtxDuties *duties)
 {
 	AtxTick		now = atx_now();
 
@@ -234,7 +234,7 @@ atx_duties_serve(const AtxDuties * duties)
  * When something is due next.
  */
 AtxTick
-atx_duties_next(const AtxDuties * duties)
+atx_duties_next(const AtxDuties *duties)
 {
 	AtxTick		next = Min(last_retired + retire_interval(),
 						   last_holding + atx_holding_interval());

@@ -18,13 +18,13 @@ typedef struct AtxDuties
 	AtxTick		next_expiry;	/* of an entry; 0: none has a time to live */
 	AtxTick		next_claim;		/* 0: no claim waits for a time */
 	bool		closing;		/* sessions are to be finished */
-}			AtxDuties;
+} AtxDuties;
 
-extern void atx_duties_look(AtxDuties * duties, const AtxAuthority *authority,
+extern void atx_duties_look(AtxDuties *duties, const AtxAuthority *authority,
 							const AtxMoment *moment);
-extern void atx_duties_settle(const AtxDuties * duties, bool ended, bool pending);
-extern void atx_duties_serve(const AtxDuties * duties);
-extern AtxTick atx_duties_next(const AtxDuties * duties);
+extern void atx_duties_settle(const AtxDuties *duties, bool ended, bool pending);
+extern void atx_duties_serve(const AtxDuties *duties);
+extern AtxTick atx_duties_next(const AtxDuties *duties);
 
 /* In worker.c: what may not wait until a long pass is over. */
 extern void atx_worker_between_steps(void);
