@@ -26,7 +26,11 @@ SELECT atomix.counter_set('fed counter', 6), atomix.counter_set('fed counter', 6
 SELECT * FROM pg_temp.news('fed counter');
 
 SELECT count(atomix.map_put_text('fed map', 'before', 'x'));
+-- What it would hear, and when, is for test/t/072_hints.pl.
+BEGIN;
 SELECT revision FROM atomix.listen_watch('fed map');
+UNLISTEN *;
+COMMIT;
 SELECT count(atomix.map_put_text('fed map', 'a', v)) FROM unnest('{one,two,two}'::text[]) AS v;
 SELECT count(atomix.map_update_text('fed map', 'a', 'two')), atomix.map_insert_text('fed map', 'a', 'refused') IS NULL AS refused;
 SELECT count(atomix.map_put_text('fed map', 'b', 'x', '1 h')), count(atomix.map_put_text('fed map', 'b', 'x', '2 h'));
@@ -140,11 +144,13 @@ GRANT USAGE ON SCHEMA atomix TO regress_watcher;
 SET ROLE regress_watcher;
 SELECT count(*) FROM atomix.watch('fed counter');
 SELECT count(*) FROM atomix.watch('unwatched');
+BEGIN;
 SELECT revision > 0 AS listens FROM atomix.listen_watch('fed map');
+UNLISTEN *;
+COMMIT;
 SELECT count(*) FROM atomix.session_events();
 SELECT count(*) FROM atomix.event;
 RESET ROLE;
-UNLISTEN *;
 REVOKE USAGE ON SCHEMA atomix FROM regress_watcher;
 DROP ROLE regress_watcher;
 
