@@ -205,15 +205,9 @@ static uint64
 leader_id(const char *leader)
 {
 	uint32		hash = 0x811c9dc5;	/* FNV-1a */
-	char	   *end;
 
-	if (atx_node_id != NULL && atx_node_id[0] != '\0')
-	{
-		uint64		id = strtoull(atx_node_id, &end, 10);
-
-		if (*end == '\0')
-			return id;
-	}
+	if (atx_node_id[0] != '\0')
+		return strtoull(atx_node_id, NULL, 10);
 	for (const char *c = leader; *c != '\0'; c++)
 		hash = (hash ^ (unsigned char) *c) * 0x01000193;
 	return hash;

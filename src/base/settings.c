@@ -89,6 +89,15 @@ define_session_settings(void)
 							 NULL, NULL, NULL);
 }
 
+/* Digits of a number of 64 bits, or nothing. */
+static bool
+check_node_id(char **newval, void **extra, GucSource source)
+{
+	errno = 0;
+	(void) strtoull(*newval, NULL, 10);
+	return errno == 0 && strspn(*newval, "0123456789") == strlen(*newval);
+}
+
 static void
 define_server_settings(void)
 {
@@ -111,7 +120,7 @@ define_server_settings(void)
 							   "Number by which events of a partition name this server.",
 							   "When empty, a hash of the name under which it leads.",
 							   &atx_node_id, "",
-							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+							   PGC_SIGHUP, 0, check_node_id, NULL, NULL);
 	DefineCustomIntVariable("atomix.hint_interval",
 							"Least time between two rounds of notifications.",
 							NULL, &atx_hint_interval,

@@ -69,6 +69,17 @@ INSERT INTO contract VALUES
   ('ack',
     'session_id bigint, sequence_num bigint, output_num bigint DEFAULT NULL::bigint',
     'void', 'v', 'u', false),
+  ('watch',
+    'name text, from_revision bigint DEFAULT NULL::bigint, key text DEFAULT NULL::text, max_rows integer DEFAULT 1000, namespace text DEFAULT ''''::text',
+    'TABLE(revision bigint, type text, key text, value bytea, prev_value bytea, index bigint, at timestamp with time zone)', 'v', 'u', false),
+  ('listen_watch',
+    'name text, namespace text DEFAULT ''''::text, OUT channel text, OUT revision bigint',
+    'record', 'v', 'u', false),
+  ('session_events', 'after_version bigint DEFAULT 0, max_rows integer DEFAULT 1000',
+    'TABLE(version bigint, session_id bigint, state text, reason text, at timestamp with time zone)', 'v', 'u', false),
+  ('partition_events', 'partition_id integer, after_term bigint DEFAULT 0',
+    'TABLE(term bigint, leader text, at timestamp with time zone)', 'v', 'u', false),
+  ('partition_watch', 'request bytea', 'SETOF bytea', 'v', 'u', false),
   ('partition_command',
     'request_headers bytea, input bytea, OUT headers bytea, OUT output bytea',
     'record', 'v', 'u', false),
@@ -377,6 +388,8 @@ SELECT is_empty($$SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_attribut
 SELECT is_empty($$SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
     WHERE i.indrelid = 'atomix.service'::regclass AND a.attname IN ('value', 'revision')
       AND a.attnum = ANY (i.indkey)$$, 'nor on what an operation changes of a service');
+SELECT ok(NOT EXISTS (SELECT FROM pg_extension, unnest(extconfig) AS o WHERE o = 'atomix.event'::regclass),
+  'events are not dumped: where they go, nobody may take up a position from here');
 SELECT is_empty($$SELECT r.relation FROM relations r WHERE r.relkind = 'r' AND NOT EXISTS
     (SELECT FROM pg_constraint c WHERE c.conrelid = r.oid AND c.contype = 'p')$$,
   'every table has a primary key');
