@@ -17,7 +17,7 @@ my @sessions;
 my %greatest;				# token by object
 my %token_of;				# by ticket, in its present life as a grant
 my %count;
-my $violations = 0;
+my @violations;
 my $seed = $ENV{ATOMIX_TEST_SEED} // time;
 
 note "seed $seed";
@@ -62,8 +62,7 @@ sub check
 		next if ($token_of{"$object $ticket"} // 0) == $token;
 		if ($token <= ($greatest{$object} // 0))
 		{
-			diag "$operation: token $token of the $object after $greatest{$object}";
-			$violations++;
+			push @violations, "$operation: token $token of the $object after $greatest{$object}";
 		}
 		$greatest{$object} = $token;
 		$token_of{"$object $ticket"} = $token;
@@ -163,15 +162,13 @@ for my $round (1 .. $rounds)
 	}
 	elsif ($answer =~ /^(?!55P03|40001)\w{5}$/)
 	{
-		diag "$name: $answer";
-		$violations++;
+		push @violations, "round $round: $name: $answer";
 	}
 	if ($name eq 'hold' && $answer =~ /^\((\d{8,})\)$/)
 	{
 		if ($1 <= ($greatest{lock} // 0))
 		{
-			diag "hold: token $1 after $greatest{lock}";
-			$violations++;
+			push @violations, "hold: token $1 after $greatest{lock}";
 		}
 		$greatest{lock} = $1;
 	}
@@ -180,7 +177,7 @@ for my $round (1 .. $rounds)
 	crash() if $round % 300 == 150;
 	check('the end of sessions, or a crash');
 }
-is($violations, 0, 'tokens grow from grant to grant');
+is(join("\n", @violations), '', 'tokens grow from grant to grant');
 cmp_ok($count{$_}, '>', 5, "the $_ was granted often") for qw(lock semaphore election);
 cmp_ok($done{$_} // 0, '>', 0, "$_ was done") for @operations;
 
