@@ -24,6 +24,7 @@ typedef enum AtxAttachmentState
 
 extern AtxAttachmentState atx_attachment_find_in(Snapshot snapshot, int64 session_id,
 												 int64 service_id);
+extern bool atx_attachment_any(int64 session_id);
 extern bool atx_attachment_insert(int64 session_id, int64 service_id);
 extern int64 atx_attachment_count(int64 session_id);
 extern int	atx_attachment_open_of(int64 session_id, int64 *service_ids, int count);

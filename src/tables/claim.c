@@ -355,6 +355,23 @@ atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims)
 	return found.count;
 }
 
+/*
+ * Has the session any claim?
+ */
+bool
+atx_claim_any_of_session(int64 session_id)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &by_session, false);
+	found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
 static int64
 count_claims(AtxStatement *statement, int64 id, int64 limit)
 {

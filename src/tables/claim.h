@@ -49,6 +49,7 @@ extern int	atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim *
 extern int	atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims);
 extern bool atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim);
 extern int	atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims);
+extern bool atx_claim_any_of_session(int64 session_id);
 extern int64 atx_claims_count_of_session(int64 session_id, int64 limit);
 extern int64 atx_claims_count_of_service(int64 service_id, int64 limit);
 extern void atx_claim_change(const AtxClaim *claim, int64 position, const AtxMoment *moment);

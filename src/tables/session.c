@@ -23,6 +23,7 @@
 
 #include "base/spi.h"
 #include "tables/attachment.h"
+#include "tables/claim.h"
 #include "tables/command.h"
 #include "tables/lease.h"
 #include "tables/session.h"
@@ -46,9 +47,7 @@ static AtxStatement close_session = {
 	" UPDATE atomix.session s SET state = 'closed', cause = $2, reason = $3,"
 	" ended_at = $4, ended_epoch = $5, ended_tick = $6,"
 	" ack_floor = gone.ack_floor, version = NULL"
-	" FROM gone WHERE s.session_id = $1"
-	" RETURNING EXISTS (SELECT FROM atomix.attachment a WHERE a.session_id = $1),"
-	" EXISTS (SELECT FROM atomix.claim c WHERE c.session_id = $1)",
+	" FROM gone WHERE s.session_id = $1",
 	7, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, OIDOID}
 };
 
@@ -284,8 +283,8 @@ atx_session_close(int64 session_id, const char *cause, const char *reason,
 
 	if (atx_execute(&close_session, values, NULL) == 0)
 		return false;
-	*has_claims = DatumGetBool(atx_result_datum(0, 2));
-	if (DatumGetBool(atx_result_datum(0, 1)))
+	*has_claims = atx_claim_any_of_session(session_id);
+	if (atx_attachment_any(session_id))
 		atx_attachment_delete_all(&session_id, 1);
 	return true;
 }
