@@ -285,6 +285,58 @@ COMMENT ON COLUMN atomix.event.epoch IS 'Clock epoch of tick.';
 COMMENT ON COLUMN atomix.event.key IS 'What changed within the service; null: the service itself.';
 REVOKE ALL ON TABLE atomix.event FROM PUBLIC;
 
+CREATE TABLE atomix.event_floor (
+  service_id bigint NOT NULL,
+  revision bigint NOT NULL,
+  CONSTRAINT event_floor_pkey PRIMARY KEY (service_id)
+);
+COMMENT ON TABLE atomix.event_floor IS 'How far services had come that were watched and then deleted: positions among their events must not pass for those of others made anew. The greatest is kept.';
+REVOKE ALL ON TABLE atomix.event_floor FROM PUBLIC;
+
+CREATE TABLE atomix.stream (
+  session_id bigint NOT NULL,
+  sequence_num bigint NOT NULL,
+  service_id bigint NOT NULL,
+  revision bigint NOT NULL,
+  acked bigint NOT NULL DEFAULT 0,
+  preface bigint NOT NULL,
+  closed bigint,
+  history bigint NOT NULL,
+  status smallint NOT NULL,
+  kind text NOT NULL,
+  type text NOT NULL,
+  key text,
+  event text,
+  reason text,
+  CONSTRAINT stream_pkey PRIMARY KEY (session_id, sequence_num)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX stream_service ON atomix.stream (service_id);
+COMMENT ON TABLE atomix.stream IS 'Commands of sessions whose outputs are the events of a service, with how far their clients have come.';
+COMMENT ON COLUMN atomix.stream.revision IS 'Revision of the service up to which all its events are acknowledged.';
+COMMENT ON COLUMN atomix.stream.acked IS 'Outputs that are acknowledged.';
+COMMENT ON COLUMN atomix.stream.preface IS 'Outputs that come before events: the first, and those that tell what there was.';
+COMMENT ON COLUMN atomix.stream.closed IS 'Number of the last output, which tells of the end; null: it goes on.';
+COMMENT ON COLUMN atomix.stream.history IS 'History in which its events are, as in table service.';
+COMMENT ON COLUMN atomix.stream.status IS 'Status of its end, in the numbering of the protocol.';
+COMMENT ON COLUMN atomix.stream.kind IS 'events, entries or term: how events become outputs.';
+COMMENT ON COLUMN atomix.stream.type IS 'Type of the service.';
+COMMENT ON COLUMN atomix.stream.key IS 'Key whose events it wants; null: of all.';
+COMMENT ON COLUMN atomix.stream.event IS 'Type of the events it wants; null: all.';
+COMMENT ON COLUMN atomix.stream.reason IS 'Why it was closed.';
+REVOKE ALL ON TABLE atomix.stream FROM PUBLIC;
+
+CREATE TABLE atomix.replay (
+  session_id bigint NOT NULL,
+  sequence_num bigint NOT NULL,
+  output_num bigint NOT NULL,
+  index bigint NOT NULL,
+  key text,
+  value bytea NOT NULL,
+  CONSTRAINT replay_pkey PRIMARY KEY (session_id, sequence_num, output_num)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE atomix.replay IS 'What there was when a stream was opened that begins with that, until it is acknowledged.';
+REVOKE ALL ON TABLE atomix.replay FROM PUBLIC;
+
 CREATE TABLE atomix.intervention (
   index bigint NOT NULL,
   at timestamptz NOT NULL,
@@ -357,7 +409,7 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'atomix_wait_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.wait_events(bigint, interval) IS
-  'Waits until something happens to a session, at most timeout and atomix.max_wait. True: look at it, something may have happened or it has ended; false: the time is over. Errors: MX001 unknown session.';
+  'Waits until something happens to a session, at most timeout and atomix.max_wait. True: look at it, something may have happened, it has streams with outputs that are not acknowledged, or it has ended; false: the time is over. Errors: MX001 unknown session.';
 
 --
 -- Service atomix.multiraft.v1.Partition
@@ -489,7 +541,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'atomix_ack'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.ack(bigint, bigint, bigint) IS
-  'Acknowledges a command: its outcome is forgotten, and its number is never executed again. With output_num only outputs up to that one. Errors: 22023 number 0, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+  'Acknowledges a command: its outcome is forgotten, its number is never executed again, and if it waits or is a stream, that ends. With output_num just the outputs of a stream up to that one: what the transaction does with them and the position stand together. Errors: 22023 number 0 or no such output, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 
 --
 -- Watching
@@ -512,6 +564,16 @@ AS 'MODULE_PATHNAME', 'atomix_listen_watch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.listen_watch(text, text) IS
   'Has the connection listen for hints that a service has new events, and its events written from now on; returns the channel and the revision from which to watch. Errors: 42704 no such service, 57P03 server not ready, 25006 read-only.';
+
+CREATE FUNCTION atomix.fetch_outputs(
+  session_id bigint,
+  sequence_num bigint,
+  max_rows integer DEFAULT 1000)
+RETURNS TABLE (output_num bigint, kind text, output bytea, index bigint)
+AS 'MODULE_PATHNAME', 'atomix_fetch_outputs'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.fetch_outputs(bigint, bigint, integer) IS
+  'Outputs of a command that are not acknowledged, in order, numbered 1, 2, 3 and so on, up to max_rows: of a stream open, then responses, and at its end close, with the reason as text. A number that is left out before close tells of outputs that are lost. Any other command has one, a response, or close if it was refused; none while it waits or is not executed yet. They come again until ack or a keep-alive acknowledges them. Errors: 22023 number 0 or max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX004 command acknowledged, MX007 the server was promoted or restored since: open a new stream.';
 
 CREATE FUNCTION atomix.partition_events(partition_id integer, after_term bigint DEFAULT 0)
 RETURNS TABLE (term bigint, leader text, at timestamptz)
@@ -1253,6 +1315,20 @@ CREATE VIEW atomix.elections WITH (security_barrier) AS
 COMMENT ON VIEW atomix.elections IS
   'Elections: a row for each candidate, who leads is granted, the others follow in order of queue_position; one with nulls if there is none. The owner is shown as in view locks.';
 GRANT SELECT ON atomix.elections TO PUBLIC;
+
+CREATE VIEW atomix.streams WITH (security_barrier) AS
+  SELECT t.session_id, t.sequence_num, t.service_id, t.type, v.namespace, v.name, t.kind, t.key,
+    t.acked AS acked_output, t.revision AS acked_revision,
+    CASE WHEN t.closed IS NULL THEN v.revision OPERATOR(pg_catalog.-) t.revision END AS behind,
+    t.closed IS NOT NULL AS closed, t.reason
+  FROM atomix.stream t
+    JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) t.session_id
+    LEFT JOIN atomix.service v ON v.service_id OPERATOR(pg_catalog.=) t.service_id
+  WHERE pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE')
+    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW atomix.streams IS
+  'Streams: how far each is acknowledged, and how many revisions its service is ahead of that.';
+GRANT SELECT ON atomix.streams TO PUBLIC;
 
 --
 -- Dump: what outlives the server. Sessions and leases do not.

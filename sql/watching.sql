@@ -28,7 +28,7 @@ SELECT * FROM pg_temp.news('fed counter');
 SELECT count(atomix.map_put_text('fed map', 'before', 'x'));
 -- What it would hear, and when, is for test/t/072_hints.pl.
 BEGIN;
-SELECT revision FROM atomix.listen_watch('fed map');
+SELECT revision AS base FROM atomix.listen_watch('fed map') \gset
 UNLISTEN *;
 COMMIT;
 SELECT count(atomix.map_put_text('fed map', 'a', v)) FROM unnest('{one,two,two}'::text[]) AS v;
@@ -42,7 +42,7 @@ SELECT * FROM pg_temp.news('fed map', 'b');
 SELECT * FROM pg_temp.news('fed map', 'nobody''s');
 SELECT * FROM pg_temp.news('fed map', 'a', 2);
 SELECT * FROM pg_temp.news('fed map', max_rows => 0);
-SELECT revision - 1 AS n, type FROM atomix.watch('fed map', 3, max_rows => 2);
+SELECT revision - :base AS n, type FROM atomix.watch('fed map', :base + 2, max_rows => 2);
 -- Times and indexes: those of one transaction are its own.
 SELECT bool_and(w.at BETWEEN now() - interval '1 min' AND clock_timestamp()) AS at_their_time,
     count(DISTINCT index) BETWEEN 1 AND count(*) AS have_indexes,
@@ -59,7 +59,7 @@ ROLLBACK TO s;
 SELECT count(atomix.map_put_text('fed map', 'f', 'x'));
 SELECT type, key FROM atomix.watch('fed map', (SELECT revision - 2 FROM atomix.services WHERE name = 'fed map'));
 ROLLBACK;
-SELECT max(revision) - 1 AS newest FROM atomix.watch('fed map');
+SELECT max(revision) - :base AS newest FROM atomix.watch('fed map');
 
 --
 -- Lock, semaphore, election
@@ -94,7 +94,7 @@ SELECT atomix.close_session(:first), atomix.close_session(:third);
 -- Wrong positions
 --
 SELECT test.outcome('SELECT * FROM atomix.watch(''fed counter'', -1)');
-SELECT test.outcome('SELECT * FROM atomix.watch(''fed counter'', 0)');
+SELECT left(test.outcome('SELECT * FROM atomix.watch(''fed counter'', 0)'), 5) AS too_old;
 SELECT test.outcome('SELECT * FROM atomix.watch(''fed counter'', 9223372036854775807)');
 SELECT test.outcome('SELECT * FROM atomix.watch(''fed counter'', 1, max_rows => -1)');
 SELECT test.outcome('SELECT * FROM atomix.watch(''fed counter'', 1, max_rows => NULL)');

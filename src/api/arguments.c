@@ -83,6 +83,35 @@ atx_required_bytes(FunctionCallInfo fcinfo, int n, const char *argument)
 }
 
 /*
+ * The number of a command, where one is needed: they begin at 1.
+ */
+int64
+atx_sequence_argument(FunctionCallInfo fcinfo, int n)
+{
+	int64		sequence_num = atx_number_argument(fcinfo, n, "sequence_num");
+
+	if (sequence_num == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be positive", "sequence_num")));
+	return sequence_num;
+}
+
+/*
+ * How many rows a function may return at most.
+ */
+int
+atx_rows_argument(FunctionCallInfo fcinfo, int n)
+{
+	atx_refuse_null(PG_ARGISNULL(n), "max_rows");
+	if (PG_GETARG_INT32(n) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", "max_rows")));
+	return PG_GETARG_INT32(n);
+}
+
+/*
  * A timeout in ticks; if_null in place of a null.
  */
 int64

@@ -16,6 +16,8 @@ extern char *atx_required_text(FunctionCallInfo fcinfo, int n, const char *argum
 extern int64 atx_required_int64(FunctionCallInfo fcinfo, int n, const char *argument);
 extern int64 atx_number_argument(FunctionCallInfo fcinfo, int n, const char *argument);
 extern bytea *atx_required_bytes(FunctionCallInfo fcinfo, int n, const char *argument);
+extern int64 atx_sequence_argument(FunctionCallInfo fcinfo, int n);
+extern int	atx_rows_argument(FunctionCallInfo fcinfo, int n);
 extern int64 atx_wait_argument(FunctionCallInfo fcinfo, int n, int64 if_null);
 extern Datum atx_form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
 extern Datum atx_bytes_in(MemoryContext context, const bytea *bytes);

@@ -191,19 +191,6 @@ atomix_query(PG_FUNCTION_ARGS)
 	return row;
 }
 
-/* Numbers begin at 1 where one is needed. */
-static int64
-required_number(FunctionCallInfo fcinfo, int n)
-{
-	int64		sequence_num = atx_number_argument(fcinfo, n, "sequence_num");
-
-	if (sequence_num == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must be positive", "sequence_num")));
-	return sequence_num;
-}
-
 /*
  * outcome(session_id bigint, sequence_num bigint)
  * returns (state text, status text, output bytea, at timestamptz)
@@ -212,7 +199,7 @@ Datum
 atomix_outcome(PG_FUNCTION_ARGS)
 {
 	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
-	int64		sequence_num = required_number(fcinfo, 1);
+	int64		sequence_num = atx_sequence_argument(fcinfo, 1);
 	AtxScope	scope;
 	AtxOutcomeReport report;
 	Datum		values[4];
@@ -242,7 +229,7 @@ Datum
 atomix_once(PG_FUNCTION_ARGS)
 {
 	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
-	int64		sequence_num = required_number(fcinfo, 1);
+	int64		sequence_num = atx_sequence_argument(fcinfo, 1);
 	text	   *request = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
 	AtxScope	scope;
 	bool		first = false;
@@ -261,7 +248,7 @@ Datum
 atomix_ack(PG_FUNCTION_ARGS)
 {
 	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
-	int64		sequence_num = required_number(fcinfo, 1);
+	int64		sequence_num = atx_sequence_argument(fcinfo, 1);
 	int64		output_num = PG_ARGISNULL(2) ? ATX_ALL_OUTPUTS :
 	atx_number_argument(fcinfo, 2, "output_num");
 	AtxScope	scope;

@@ -335,14 +335,8 @@ static Datum
 put_entries(FunctionCallInfo fcinfo, bool as_text)
 {
 	char	   *after = atx_text_argument(fcinfo, 1);
-	int			left;
+	int			left = atx_rows_argument(fcinfo, 2);
 
-	atx_refuse_null(PG_ARGISNULL(2), "max_rows");
-	left = PG_GETARG_INT32(2);
-	if (left < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be negative", "max_rows")));
 	InitMaterializedSRF(fcinfo, 0);
 	while (left > 0)
 	{

@@ -176,6 +176,28 @@ atomix_partition_open_session(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
+/* The outputs that were received of commands that go on. */
+static AtxAnswer
+outputs_from_wire(const KeepAliveInput *input, AtxPending *pending)
+{
+	int			count = (int) input->n_output_stream_sequence_nums;
+	AtxOutputAck *outputs = palloc(sizeof(AtxOutputAck) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+	{
+		uint64		sequence_num = input->output_stream_sequence_nums[i]->key;
+		uint64		output_num = input->output_stream_sequence_nums[i]->value;
+
+		if (sequence_num > (uint64) PG_INT64_MAX || output_num > (uint64) PG_INT64_MAX)
+			return atx_answer(ATX_INVALID, pstrdup("output_stream_sequence_nums is out of range"));
+		outputs[i].sequence_num = (int64) sequence_num;
+		outputs[i].output_num = (int64) output_num;
+	}
+	pending->outputs = outputs;
+	pending->noutputs = count;
+	return ATX_ANSWER_DONE;
+}
+
 /*
  * What the client still waits for.  It must be sound even where there is
  * nothing to acknowledge: who sends garbage shall hear of it now.  No filter:
@@ -189,16 +211,12 @@ pending_from_wire(const KeepAliveInput *input, AtxBloom *filter, AtxPending *pen
 
 	if (input->last_command_sequence_num > (uint64) PG_INT64_MAX)
 		return atx_answer(ATX_INVALID, pstrdup("last_command_sequence_num is out of range"));
-	for (size_t i = 0; i < input->n_output_stream_sequence_nums; i++)
-		if (input->output_stream_sequence_nums[i]->key > (uint64) PG_INT64_MAX ||
-			input->output_stream_sequence_nums[i]->value > (uint64) PG_INT64_MAX)
-			return atx_answer(ATX_INVALID, pstrdup("output_stream_sequence_nums is out of range"));
 	if (bytes->len > 0 && !atx_bloom_parse(bytes->data, bytes->len, filter, &problem))
 		return atx_answer(ATX_INVALID,
 						  psprintf("pending_commands_filter is malformed: %s", problem));
 	pending->last = (int64) input->last_command_sequence_num;
 	pending->filter = bytes->len > 0 ? filter : NULL;
-	return ATX_ANSWER_DONE;
+	return outputs_from_wire(input, pending);
 }
 
 /*

@@ -7,7 +7,8 @@
  * Whatever a well-formed input comes to is a status in the headers, in the
  * numbering of this generation.  A numbered input is recorded with it, also
  * if it was refused.  An output number of 0 says that the command is accepted
- * and its output is still to come.
+ * and its output is still to come; the further outputs of a stream are fetched
+ * by fetch_outputs.
  *
  *-------------------------------------------------------------------------
  */
@@ -386,8 +387,10 @@ encode_headers(const Response *response, bool is_query)
 		return atx_encode(&query.base);
 	}
 	command.operation = &operation;
+	/* The first output of a stream is there at once. */
 	command.output_sequence_num =
-		response->has_result && response->result.state == ATX_COMMAND_RUNNING ? 0 : 1;
+		response->has_result && response->result.state == ATX_COMMAND_RUNNING &&
+		response->result.reply.output == NULL ? 0 : 1;
 	return atx_encode(&command.base);
 }
 

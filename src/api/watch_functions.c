@@ -32,17 +32,6 @@ PG_FUNCTION_INFO_V1(atomix_partition_watch);
 typedef Atomix__Multiraft__V1__WatchPartitionRequest WatchPartitionRequest;
 typedef Atomix__Multiraft__V1__WatchPartitionResponse WatchPartitionResponse;
 
-static int
-max_rows_argument(FunctionCallInfo fcinfo, int n)
-{
-	atx_refuse_null(PG_ARGISNULL(n), "max_rows");
-	if (PG_GETARG_INT32(n) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must not be negative", "max_rows")));
-	return PG_GETARG_INT32(n);
-}
-
 static void
 put_event(ReturnSetInfo *rsinfo, const AtxEvent *event)
 {
@@ -75,7 +64,7 @@ atomix_watch(PG_FUNCTION_ARGS)
 		.name = atx_required_text(fcinfo, 0, "name"),
 		.after = PG_ARGISNULL(1) ? ATX_FROM_OLDEST : atx_number_argument(fcinfo, 1, "from_revision"),
 		.key = atx_text_argument(fcinfo, 2),
-		.limit = max_rows_argument(fcinfo, 3),
+		.limit = atx_rows_argument(fcinfo, 3),
 		.namespace = atx_required_text(fcinfo, 4, "namespace")
 	};
 	AtxScope	scope;
@@ -143,7 +132,7 @@ Datum
 atomix_session_events(PG_FUNCTION_ARGS)
 {
 	int64		after = atx_number_argument(fcinfo, 0, "after_version");
-	int			limit = max_rows_argument(fcinfo, 1);
+	int			limit = atx_rows_argument(fcinfo, 1);
 	AtxScope	scope;
 	AtxSessionChange *changes;
 	int			count;

@@ -5,10 +5,11 @@
  *
  * A transaction notes whom to ring for; its commit callback, which runs when
  * its changes are visible, rings.  There are two kinds of listeners.  Waiters
- * inside the server sleep on the condition variable of the bucket their
- * session falls into; a bucket remembers its latest rings, so that only those
- * meant wake up for good.  The database's worker takes the sessions out of a
- * queue and sends notifications.
+ * inside the server sleep on their latch, having put their process down in
+ * the buckets that their channels fall into: sessions, services and others.  A
+ * bucket remembers its latest rings, so that only those meant wake up for
+ * good.  The database's worker takes the channels out of a queue and sends
+ * notifications.
  *
  * A queue that is full, a worker that is dead and a crash cost latency only:
  * waiters poll, and so must clients.
@@ -21,25 +22,29 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "storage/condition_variable.h"
+#include "port/atomics.h"
+#include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 
 #include "base/doorbell.h"
 #include "base/shmem.h"
+#include "compat.h"
 
 #define TRANCHE_NAME	"atomix doorbell"
-#define BUCKETS			128
+#define BUCKETS			1024
+#define BUCKET_LOCKS	128
 #define REMEMBERED		8		/* rings a bucket remembers */
 #define QUEUE_LENGTH	ATX_DOORBELL_QUEUE
 
 typedef struct Ring
 {
 	Oid			database;
-	int64		session_id;
+	int64		channel;
 } Ring;
 
 typedef struct Bucket
@@ -47,9 +52,7 @@ typedef struct Bucket
 	uint64		rings;			/* so far; latest[(rings - 1) % REMEMBERED] is
 								 * the last */
 	Ring		latest[REMEMBERED];
-	ConditionVariable rung;
-	LWLock	   *lock;			/* protects the above but the condition
-								 * variable */
+	LWLock	   *lock;			/* protects the above */
 } Bucket;
 
 typedef struct Doorbell
@@ -59,12 +62,14 @@ typedef struct Doorbell
 	uint64		taken;			/* ... taken from it or lost, ever */
 	Ring		queue[QUEUE_LENGTH];
 	Bucket		buckets[BUCKETS];
+	int			words;			/* for each bucket, of a bit for each process */
+	pg_atomic_uint64 waiting[FLEXIBLE_ARRAY_MEMBER];
 } Doorbell;
 
 /* A ring of this transaction, in TopTransactionContext. */
 typedef struct Noted
 {
-	int64		session_id;
+	int64		channel;
 	int			level;			/* of the subtransaction */
 	bool		told;			/* to listeners, by the worker */
 } Noted;
@@ -73,6 +78,7 @@ static Doorbell *doorbell = NULL;
 static Noted *noted = NULL;
 static int	nnoted = 0;
 static int	max_noted = 0;
+static bool is_waiting = false; /* our process is put down somewhere */
 
 /*
  * What this transaction has taken out of the queue, to be put back if it
@@ -81,14 +87,28 @@ static int	max_noted = 0;
 static Ring *taken = NULL;
 static int	ntaken = 0;
 
+/* Words that have a bit for each process that may wait. */
+static int
+words_of_processes(void)
+{
+	return (MaxBackends + 63) / 64;
+}
+
+static Size
+doorbell_size(void)
+{
+	return add_size(offsetof(Doorbell, waiting),
+					mul_size(sizeof(pg_atomic_uint64), BUCKETS * words_of_processes()));
+}
+
 /*
  * Ask for the shared memory and the locks; in the request hook.
  */
 void
 atx_doorbell_request(void)
 {
-	RequestAddinShmemSpace(sizeof(Doorbell));
-	RequestNamedLWLockTranche(TRANCHE_NAME, BUCKETS + 1);
+	RequestAddinShmemSpace(doorbell_size());
+	RequestNamedLWLockTranche(TRANCHE_NAME, BUCKET_LOCKS + 1);
 }
 
 /*
@@ -100,34 +120,34 @@ atx_doorbell_create(void)
 	LWLockPadded *locks = GetNamedLWLockTranche(TRANCHE_NAME);
 	bool		found;
 
-	doorbell = ShmemInitStruct("atomix doorbell", sizeof(Doorbell), &found);
+	doorbell = ShmemInitStruct("atomix doorbell", doorbell_size(), &found);
 	if (found)
 		return;
 	memset(doorbell, 0, sizeof(Doorbell));
-	doorbell->queue_lock = &locks[BUCKETS].lock;
+	doorbell->queue_lock = &locks[BUCKET_LOCKS].lock;
+	doorbell->words = words_of_processes();
 	for (int i = 0; i < BUCKETS; i++)
-	{
-		ConditionVariableInit(&doorbell->buckets[i].rung);
-		doorbell->buckets[i].lock = &locks[i].lock;
-	}
+		doorbell->buckets[i].lock = &locks[i % BUCKET_LOCKS].lock;
+	for (int i = 0; i < BUCKETS * doorbell->words; i++)
+		pg_atomic_init_u64(&doorbell->waiting[i], 0);
 }
 
-static Bucket *
-bucket_of(Oid database, int64 session_id)
+static int
+bucket_of(Oid database, int64 channel)
 {
-	uint64		hash = hash_bytes_extended((unsigned char *) &session_id,
-										   sizeof(session_id), database);
+	uint64		hash = hash_bytes_extended((unsigned char *) &channel,
+										   sizeof(channel), database);
 
-	return &doorbell->buckets[hash % BUCKETS];
+	return hash % BUCKETS;
 }
 
 static void
-note_ring(int64 session_id, bool told)
+note_ring(int64 channel, bool told)
 {
 	if (doorbell == NULL)
 		return;
 	/* What is noted by now is kept at least as long as a new note would be. */
-	if (nnoted > 0 && noted[nnoted - 1].session_id == session_id)
+	if (nnoted > 0 && noted[nnoted - 1].channel == channel)
 		return;
 	if (nnoted == max_noted)
 	{
@@ -138,18 +158,18 @@ note_ring(int64 session_id, bool told)
 			repalloc(noted, more * sizeof(Noted));
 		max_noted = more;
 	}
-	noted[nnoted].session_id = session_id;
+	noted[nnoted].channel = channel;
 	noted[nnoted].told = told;
 	noted[nnoted++].level = GetCurrentTransactionNestLevel();
 }
 
 /*
- * Ring for a session when the transaction commits.
+ * Ring for a session or a service when the transaction commits.
  */
 void
-atx_doorbell_ring(int64 session_id)
+atx_doorbell_ring(int64 id)
 {
-	note_ring(session_id, true);
+	note_ring(id, true);
 }
 
 /*
@@ -162,16 +182,31 @@ atx_doorbell_wake(int64 channel)
 	note_ring(channel, false);
 }
 
+/* Set the latches of those who wait on a bucket. */
+static void
+wake_processes(int bucket)
+{
+	for (int word = 0; word < doorbell->words; word++)
+	{
+		uint64		bits = pg_atomic_read_u64(&doorbell->waiting[bucket * doorbell->words + word]);
+
+		for (; bits != 0; bits &= bits - 1)
+			SetLatch(&ProcGlobal->allProcs[word * 64 + pg_rightmost_one_pos64(bits)].procLatch);
+	}
+}
+
 static void
 wake_waiters(const Ring *ring)
 {
-	Bucket	   *bucket = bucket_of(ring->database, ring->session_id);
+	int			n = bucket_of(ring->database, ring->channel);
+	Bucket	   *bucket = &doorbell->buckets[n];
 
 	LWLockAcquire(bucket->lock, LW_EXCLUSIVE);
 	bucket->latest[bucket->rings % REMEMBERED] = *ring;
 	bucket->rings++;
 	LWLockRelease(bucket->lock);
-	ConditionVariableBroadcast(&bucket->rung);
+	/* Whoever has not seen this ring was put down before it looked. */
+	wake_processes(n);
 }
 
 /* When the queue is full the oldest ring is lost: it may be nobody's. */
@@ -206,7 +241,7 @@ ring_all(void)
 
 	for (int i = 0; i < nnoted; i++)
 	{
-		Ring		ring = {MyDatabaseId, noted[i].session_id};
+		Ring		ring = {MyDatabaseId, noted[i].channel};
 
 		wake_waiters(&ring);
 		if (noted[i].told)
@@ -215,6 +250,45 @@ ring_all(void)
 	}
 	if (told)
 		atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
+}
+
+/* The bit of our process in a bucket. */
+static pg_atomic_uint64 *
+own_bit(int bucket, uint64 *mask)
+{
+	int			procno = AtxMyProcNumber();
+
+	*mask = UINT64CONST(1) << (procno % 64);
+	return &doorbell->waiting[bucket * doorbell->words + procno / 64];
+}
+
+/* Put our process down among those who wait on a bucket. */
+static void
+put_down(int bucket)
+{
+	uint64		mask;
+	pg_atomic_uint64 *word = own_bit(bucket, &mask);
+
+	is_waiting = true;
+	pg_atomic_fetch_or_u64(word, mask);
+}
+
+static void
+strike(int bucket)
+{
+	uint64		mask;
+	pg_atomic_uint64 *word = own_bit(bucket, &mask);
+
+	pg_atomic_fetch_and_u64(word, ~mask);
+}
+
+/* An error has ended our waiting, nobody knows for what. */
+static void
+strike_everywhere(void)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		strike(i);
+	is_waiting = false;
 }
 
 static void
@@ -231,6 +305,8 @@ at_end_of_transaction(XactEvent event, void *arg)
 		nnoted = max_noted = 0;
 		taken = NULL;
 		ntaken = 0;
+		if (is_waiting)
+			strike_everywhere();
 	}
 }
 
@@ -249,6 +325,8 @@ at_end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
 	{
 		while (nnoted > 0 && noted[nnoted - 1].level >= level)
 			nnoted--;
+		if (is_waiting)
+			strike_everywhere();
 	}
 }
 
@@ -263,89 +341,135 @@ atx_doorbell_init(void)
 }
 
 /*
- * The position from which to wait.  Take it before looking at the tables.
+ * Prepare to wait on channels, from now on.  Do so before looking at the
+ * tables.
  */
-uint64
-atx_doorbell_position(int64 session_id)
+void
+atx_doorbell_attend(AtxAttention *channels, int count)
 {
-	Bucket	   *bucket;
-	uint64		position;
+	for (int i = 0; i < count; i++)
+	{
+		channels[i].position = 0;
+		if (doorbell != NULL)
+		{
+			Bucket	   *bucket = &doorbell->buckets[bucket_of(MyDatabaseId, channels[i].channel)];
 
-	if (doorbell == NULL)
-		return 0;
-	bucket = bucket_of(MyDatabaseId, session_id);
-	LWLockAcquire(bucket->lock, LW_SHARED);
-	position = bucket->rings;
-	LWLockRelease(bucket->lock);
-	return position;
+			LWLockAcquire(bucket->lock, LW_SHARED);
+			channels[i].position = bucket->rings;
+			LWLockRelease(bucket->lock);
+		}
+	}
 }
 
 /*
- * Was it rung for the session since the position?  Moves the position on.
- * If more was rung than the bucket remembers, it may have been.
+ * The position from which to wait on one.
+ */
+uint64
+atx_doorbell_position(int64 channel)
+{
+	AtxAttention attention = {channel};
+
+	atx_doorbell_attend(&attention, 1);
+	return attention.position;
+}
+
+/*
+ * Was it rung on the channel since the position?  Moves the position on.  If
+ * more was rung than the bucket remembers, it may have been.
  */
 static bool
-was_rung(Bucket *bucket, int64 session_id, uint64 *position)
+was_rung(AtxAttention *attention)
 {
+	Bucket	   *bucket = &doorbell->buckets[bucket_of(MyDatabaseId, attention->channel)];
+	uint64		position = attention->position;
 	bool		rung;
 
 	LWLockAcquire(bucket->lock, LW_SHARED);
-	rung = bucket->rings - *position > REMEMBERED;
-	for (; !rung && *position < bucket->rings; (*position)++)
+	rung = bucket->rings - position > REMEMBERED;
+	for (; !rung && position < bucket->rings; position++)
 	{
-		const Ring *ring = &bucket->latest[*position % REMEMBERED];
+		const Ring *ring = &bucket->latest[position % REMEMBERED];
 
-		rung = ring->session_id == session_id && ring->database == MyDatabaseId;
+		rung = ring->channel == attention->channel && ring->database == MyDatabaseId;
 	}
-	*position = bucket->rings;
+	attention->position = bucket->rings;
 	LWLockRelease(bucket->lock);
 	return rung;
 }
 
-/*
- * Sleep until it is rung for the session, counted from the position, or
- * until the time; true if it was.  Without shared memory nobody rings, and
- * only the time ends the sleep.
- */
-bool
-atx_doorbell_wait(int64 session_id, uint64 *position, AtxTick until)
+/* The first that was rung, or -1; all positions move on. */
+static int
+first_rung(AtxAttention *channels, int count)
 {
-	Bucket	   *bucket;
-	bool		rung = false;
+	int			first = -1;
+
+	for (int i = count - 1; i >= 0; i--)
+		if (was_rung(&channels[i]))
+			first = i;
+	return first;
+}
+
+/* Sleep until the latch is set, or until a time; false if that has come. */
+static bool
+sleep_until(AtxTick until)
+{
+	int64		left = (until - atx_now() + ATX_TICKS_PER_MS - 1) / ATX_TICKS_PER_MS;
+
+	if (left <= 0)
+		return false;
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 left, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	return true;
+}
+
+/*
+ * Sleep until it is rung on one of the channels, counted from their positions,
+ * or until a time; returns the first that was, or -1.  Without shared memory
+ * nobody rings, and only the time ends the sleep.
+ */
+int
+atx_doorbell_wait_any(AtxAttention *channels, int count, AtxTick until)
+{
+	int			rung;
 
 	if (doorbell == NULL)
 	{
-		int64		left = (until - atx_now()) / ATX_TICKS_PER_MS;
-
-		if (left > 0)
-			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 left, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		return false;
+		while (sleep_until(until))
+			 /* until the time */ ;
+		return -1;
 	}
-
-	bucket = bucket_of(MyDatabaseId, session_id);
-	ConditionVariablePrepareToSleep(&bucket->rung);
-	while (!(rung = was_rung(bucket, session_id, position)))
-	{
-		int64		left = (until - atx_now() + ATX_TICKS_PER_MS - 1) / ATX_TICKS_PER_MS;
-
-		if (left <= 0)
-			break;
-		(void) ConditionVariableTimedSleep(&bucket->rung, left, PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
+	for (int i = 0; i < count; i++)
+		put_down(bucket_of(MyDatabaseId, channels[i].channel));
+	while ((rung = first_rung(channels, count)) < 0 && sleep_until(until))
+		 /* look again */ ;
+	for (int i = 0; i < count; i++)
+		strike(bucket_of(MyDatabaseId, channels[i].channel));
+	is_waiting = false;
 	return rung;
 }
 
 /*
- * Take sessions of this database that were rung for out of the queue, for
+ * The same on one channel.  Moves the position on.
+ */
+bool
+atx_doorbell_wait(int64 channel, uint64 *position, AtxTick until)
+{
+	AtxAttention attention = {channel, *position};
+	bool		rung = atx_doorbell_wait_any(&attention, 1, until) == 0;
+
+	*position = attention.position;
+	return rung;
+}
+
+/*
+ * Take channels of this database that were rung out of the queue, for
  * good when the transaction commits, and at most once in it; returns how many.
  * Those of other databases are left, in order.
  */
 int
-atx_doorbell_take(int64 *session_ids, int limit)
+atx_doorbell_take(int64 *channels, int limit)
 {
 	uint64		kept;
 	int			count = 0;
@@ -362,7 +486,7 @@ atx_doorbell_take(int64 *session_ids, int limit)
 
 		if (ring.database == MyDatabaseId && count < limit)
 		{
-			session_ids[count++] = ring.session_id;
+			channels[count++] = ring.channel;
 			taken[ntaken++] = ring;
 		}
 		else

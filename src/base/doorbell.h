@@ -3,8 +3,9 @@
  * doorbell.h
  *	  How a commit wakes those who wait for something.
  *
- * A ring says that something about a session may have changed, no more.
- * Whoever hears it looks at the tables, and looks now and then anyway.
+ * A ring says that something about a session or a service may have changed,
+ * no more.  Whoever hears it looks at the tables, and looks now and then
+ * anyway.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,14 +20,23 @@
 /* Rings no worker has taken, of all databases. */
 #define ATX_DOORBELL_QUEUE	4096
 
+/* A channel that is waited on: the id of a session or service, or another. */
+typedef struct AtxAttention
+{
+	int64		channel;
+	uint64		position;		/* rings before it have been heard */
+} AtxAttention;
+
 extern void atx_doorbell_request(void);
 extern void atx_doorbell_create(void);
 extern void atx_doorbell_init(void);
 
-extern void atx_doorbell_ring(int64 session_id);
+extern void atx_doorbell_ring(int64 id);
 extern void atx_doorbell_wake(int64 channel);
-extern uint64 atx_doorbell_position(int64 session_id);
-extern bool atx_doorbell_wait(int64 session_id, uint64 *position, AtxTick until);
-extern int	atx_doorbell_take(int64 *session_ids, int limit);
+extern void atx_doorbell_attend(AtxAttention *channels, int count);
+extern int	atx_doorbell_wait_any(AtxAttention *channels, int count, AtxTick until);
+extern uint64 atx_doorbell_position(int64 channel);
+extern bool atx_doorbell_wait(int64 channel, uint64 *position, AtxTick until);
+extern int	atx_doorbell_take(int64 *channels, int limit);
 
 #endif							/* ATX_DOORBELL_H */

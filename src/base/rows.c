@@ -177,6 +177,23 @@ atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkey
 }
 
 /*
+ * Is there a row, in its newest version, whose first key column has a value?
+ */
+bool
+atx_row_exists(AtxTable *table, int64 key)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, table, false);
+	found = atx_cursor_find(&cursor, snapshot, &key, 1);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
+/*
  * The value of a column (from 1); if it is not passed by value it lives until
  * the cursor moves.
  */

@@ -10,11 +10,16 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 
 #include "base/shmem.h"
 #include "base/transaction.h"
+
+/* More commits than the server ever has in memory alone. */
+#define MAX_COMMITS_IN_MEMORY	1000000
 
 /*
  * Nesting level of the outermost live subtransaction that used a session; 0
@@ -23,6 +28,21 @@
 static int	session_level = 0;
 static bool wakes_worker = false;
 static bool was_on_hold = false;
+
+/*
+ * Have the commit of another transaction, of whose changes somebody outside is
+ * about to hear, be on disk: one that was not waited for could be lost in a
+ * crash, and something else take its place.  So old ones are long since.
+ */
+void
+atx_make_durable(uint64 xid)
+{
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+
+	if (RecoveryInProgress() || xid == 0 || next - xid > MAX_COMMITS_IN_MEMORY)
+		return;
+	XLogFlush(TransactionIdGetCommitLSN(XidFromFullTransactionId(FullTransactionIdFromU64(xid))));
+}
 
 /*
  * Note that the transaction opened, renewed or ended a session.

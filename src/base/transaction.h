@@ -9,6 +9,8 @@
 #define ATX_TRANSACTION_H
 
 extern void atx_transaction_init(void);
+extern void atx_make_durable(uint64 xid);
+
 extern void atx_transaction_used_session(void);
 extern void atx_transaction_wakes_worker(void);
 extern void atx_transaction_was_on_hold(void);

@@ -17,6 +17,7 @@
 #include "commands/exactly_once.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
+#include "commands/streams.h"
 #include "tables/lease.h"
 
 /* Numbers one call moves the floor over. */
@@ -151,8 +152,27 @@ cancel_given_up(const AtxAuthority *authority, int64 session_id, AtxKnownNumber 
 }
 
 /*
+ * Acknowledge the outputs that have been received of commands that go on.  In
+ * a keep-alive it is not waited for a consumer whose transaction is open.
+ */
+static AtxAnswer
+acknowledge_received(int64 session_id, const AtxPending *pending)
+{
+	AtxOutputAck *acks = palloc(sizeof(AtxOutputAck) * Max(pending->noutputs, 1));
+	int			count = 0;
+
+	if (pending->noutputs == 0 || !atx_stream_any_of_session(session_id))
+		return ATX_ANSWER_DONE;
+	for (int i = 0; i < pending->noutputs; i++)
+		if (pending->outputs[i].sequence_num <= pending->last &&
+			is_pending(pending, pending->outputs[i].sequence_num))
+			acks[count++] = pending->outputs[i];
+	return atx_acknowledge_outputs(session_id, acks, count, false);
+}
+
+/*
  * Acknowledge all commands up to pending->last but those that are pending,
- * and renew the session.
+ * and of these the outputs that were received; renew the session.
  */
 AtxAnswer
 atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending *pending)
@@ -167,6 +187,9 @@ atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending *pen
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	lock_services_of_given_up(session_id, pending);
+	answer = acknowledge_received(session_id, pending);
+	if (answer.outcome != ATX_DONE)
+		return answer;
 	if (!atx_lease_lock_floor(session_id, scope->caller, &floor))
 		return atx_why_not_usable(session_id, scope->caller);
 	known.count = atx_command_numbers(session_id, pending->last, &numbers);
@@ -257,8 +280,8 @@ cancel_running(const AtxNumbered *numbered)
 
 /*
  * Acknowledge one command, and renew the session.  One that was never
- * executed will not be.  With output_num, of a command that goes on, just its
- * outputs up to that number: a command that is complete keeps its only one.
+ * executed will not be.  With output_num, just its outputs up to that number:
+ * of a stream they do not come again, other commands keep their only one.
  */
 AtxAnswer
 atx_acknowledge_one(AtxScope *scope, int64 session_id, int64 sequence_num,
@@ -268,12 +291,15 @@ atx_acknowledge_one(AtxScope *scope, int64 session_id, int64 sequence_num,
 		.session_id = session_id,
 		.sequence_num = sequence_num
 	};
+	AtxOutputAck ack = {sequence_num, output_num};
 	AtxAnswer	answer = atx_use_session(scope, session_id, false, &numbered.authority);
 	int64		floor;
 
-	if (answer.outcome != ATX_DONE || output_num != ATX_ALL_OUTPUTS)
+	if (answer.outcome != ATX_DONE)
 		return answer;
 	atx_lock_number(session_id, sequence_num);
+	if (output_num != ATX_ALL_OUTPUTS)
+		return atx_acknowledge_outputs(session_id, &ack, 1, true);
 	cancel_running(&numbered);
 	if (!atx_lease_lock_floor(session_id, scope->caller, &floor))
 		return atx_why_not_usable(session_id, scope->caller);

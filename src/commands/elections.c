@@ -15,6 +15,7 @@
 #include "commands/elections.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
+#include "services/feed.h"
 #include "tables/intervention.h"
 #include "tables/session.h"
 
@@ -296,6 +297,9 @@ atx_resize(AtxScope *scope, const AtxClaimed *claimed, int32 permits)
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
+	if (call.service.value != permits)
+		atx_feed_add(&call, "resized", NULL, atx_feed_number(permits),
+					 atx_feed_number(call.service.value));
 	call.service.value = permits;
 	call.dirty = true;
 	atx_claims_settle(&call);

@@ -67,8 +67,11 @@ atx_number_is_busy(int64 session_id, int64 sequence_num)
 		is_locked(ATX_LOCK_COMMAND, lock_id(session_id, sequence_num));
 }
 
-static AtxAnswer
-acknowledged(const AtxNumbered *numbered)
+/*
+ * The answer to who asks for what came of a number that is over.
+ */
+AtxAnswer
+atx_numbered_acknowledged(const AtxNumbered *numbered)
 {
 	AtxAnswer	answer = atx_answer(ATX_NUMBER_ACKNOWLEDGED,
 									psprintf("command " INT64_FORMAT " of session " INT64_FORMAT " has been acknowledged",
@@ -87,7 +90,7 @@ atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known)
 	AtxAnswer	answer;
 
 	if (known->state == ATX_COMMAND_ACKNOWLEDGED)
-		return acknowledged(numbered);
+		return atx_numbered_acknowledged(numbered);
 	if (known->operation == numbered->operation &&
 		memcmp(&known->fingerprint, &numbered->fingerprint, sizeof(AtxFingerprint)) == 0)
 		return ATX_ANSWER_DONE;
@@ -129,7 +132,7 @@ AtxAnswer
 atx_numbered_check_new(const AtxNumbered *numbered, int unrecorded)
 {
 	if (numbered->sequence_num <= numbered->admission.ack_floor)
-		return acknowledged(numbered);
+		return atx_numbered_acknowledged(numbered);
 	return atx_numbered_limit(numbered, numbered->admission.ack_floor, unrecorded);
 }
 

@@ -48,17 +48,27 @@ typedef struct AtxNumberName
 	int64		sequence_num;
 } AtxNumberName;
 
+/* An acknowledgement of the outputs of a command that goes on. */
+typedef struct AtxOutputAck
+{
+	int64		sequence_num;
+	int64		output_num;
+} AtxOutputAck;
+
 /* What a client still waits for, as a keep-alive tells it. */
 typedef struct AtxPending
 {
 	int64		last;			/* all numbers up to it have been started */
 	const AtxBloom *filter;		/* those of them that are not over; NULL: none */
+	const AtxOutputAck *outputs;	/* outputs it has received of them */
+	int			noutputs;
 } AtxPending;
 
 extern AtxAnswer atx_numbered_begin(AtxScope *scope, AtxNumbered *numbered,
 									AtxAccess access);
 extern AtxAnswer atx_numbered_begin_many(AtxScope *scope, AtxNumbered *numbered,
 										 int count, AtxAccess access);
+extern AtxAnswer atx_numbered_acknowledged(const AtxNumbered *numbered);
 extern AtxAnswer atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known);
 extern AtxAnswer atx_numbered_check_new(const AtxNumbered *numbered, int unrecorded);
 extern AtxAnswer atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor,

@@ -14,10 +14,12 @@
 #include "atomix.h"
 #include "base/private_lock.h"
 #include "base/settings.h"
+#include "base/transaction.h"
 #include "commands/feeds.h"
 #include "commands/jump.h"
 #include "commands/services.h"
 #include "services/feed.h"
+#include "services/stream.h"
 #include "tables/claim.h"
 #include "tables/entry.h"
 
@@ -162,6 +164,8 @@ atx_watch(const AtxWatch *watch, AtxEventPage *page)
 	if (!atx_event_page(service.service_id, Max(watch->after, 0), watch->key, watch->limit, page))
 		return no_such_service(watch);
 	page->watched &= service.watched;
+	if (page->count > 0)
+		atx_make_durable(page->events[page->count - 1].xid);
 	return check_position(watch, page);
 }
 
@@ -229,6 +233,42 @@ atx_expire_entries(const AtxAuthority *authority, int limit)
 	return count;
 }
 
+/*
+ * Nobody has asked for events for a while: they end, unless streams of live
+ * sessions go on; false then.
+ */
+static bool
+end_unless_streamed(AtxCall *call)
+{
+	if (call->service.watched && atx_stream_any_of_service(call->service.service_id))
+	{
+		atx_feed_begin(call, retention());
+		return false;
+	}
+	atx_feed_end(call);
+	return true;
+}
+
+/*
+ * Have the streams of a service not need the events up to a revision: those
+ * that have not acknowledged all of theirs fall behind and are closed.  A
+ * client that is acknowledging just now is left: returns the revision up to
+ * which events can go.
+ */
+static int64
+leave_behind(const AtxCall *call, int64 revision)
+{
+	AtxStreamsOf late = {.service_id = call->service.service_id};
+
+	if (!atx_stream_any_of_service(late.service_id))
+		return revision;
+	revision = late.unread_to = atx_stream_lock_to_advance(late.service_id, revision);
+	atx_streams_close(&late, atx_status_of(ATX_COMPACTED),
+					  "events were not acknowledged for as long as they are kept");
+	atx_stream_advance(late.service_id, revision);
+	return revision;
+}
+
 /* Forget events of a service that need not be kept, or all if nobody watches. */
 static void
 retire(AtxCall *call)
@@ -236,13 +276,13 @@ retire(AtxCall *call)
 	AtxService *service = &call->service;
 	int64		revision;
 
-	if (!service->watched || service->watched_until <= call->moment.now)
-	{
-		atx_feed_end(call);
+	if ((!service->watched || service->watched_until <= call->moment.now) &&
+		end_unless_streamed(call))
 		return;
-	}
 	revision = atx_event_retire(service->service_id, &call->moment, retention(),
 								atx_event_retention_count, service->revision);
+	if (revision > service->oldest)
+		revision = leave_behind(call, revision);
 	if (revision <= service->oldest)
 		return;
 	atx_event_delete_to(service->service_id, revision);
@@ -261,6 +301,8 @@ atx_retire_events(const AtxAuthority *authority, int64 *after)
 	AtxMoment	moment = atx_moment(authority);
 	int			count;
 
+	if (*after == 0)
+		atx_event_merge_floors();
 	atx_service_enter_epoch(&moment, retention());
 	count = atx_services_watched(*after, RETIRE_BATCH, service_ids);
 	for (int i = 0; i < count; i++)

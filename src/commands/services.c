@@ -20,6 +20,7 @@
 #include "commands/jump.h"
 #include "commands/services.h"
 #include "services/claims.h"
+#include "services/stream.h"
 #include "tables/attachment.h"
 #include "tables/entry.h"
 #include "tables/event.h"
@@ -341,6 +342,8 @@ atx_save_service(AtxCall *call)
 {
 	if (!call->dirty)
 		return;
+	if (call->service.watched && call->type->sum_up != NULL)
+		call->type->sum_up(call);
 	/* Where somebody watches, each event is a revision. */
 	if (!call->service.watched)
 		call->service.revision++;
@@ -401,8 +404,14 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 bool
 atx_detach_service(AtxCall *call)
 {
+	AtxStreamsOf streams = {
+		.service_id = call->service.service_id,
+		.session_id = call->session_id
+	};
+
 	if (!atx_attachment_delete(call->session_id, call->service.service_id))
 		return false;
+	atx_streams_close(&streams, ATX_STATUS_CANCELED, "the service was closed");
 	if (call->type->claims != NULL)
 		atx_claims_detach_session(call);
 	return true;
@@ -445,6 +454,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 {
 	AtxCall		call = {0};
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
+	AtxStreamsOf streams = {0};
 	int64		service_id;
 	int64	   *session_ids;
 	int			count;
@@ -454,16 +464,22 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 		!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &call.service))
 		return answer;
 
-	service_id = call.service.service_id;
+	service_id = streams.service_id = call.service.service_id;
 	atx_lock_service(service_id, 0, ATX_ACCESS_MOVE);
 	*deleted = atx_service_load(service_id, &call.service);
 	if (!*deleted)
 		return answer;
 	refuse_if_on_hold(service_id, name);
 	call.type = atx_service_type_get(call.service.type);
+	/* Its events go, so single changes are told to nobody any more. */
+	call.service.watched = false;
 	delete_claims(&call);
+	atx_streams_close(&streams, atx_status_of(ATX_SERVICE_DELETED), "the service was deleted");
 	(void) atx_entry_clear(service_id, &call.moment);
 	atx_event_delete_to(service_id, PG_INT64_MAX);
+	/* A position among its events must not pass for one of its successor. */
+	if (call.service.oldest > 0)
+		atx_event_raise_floor(service_id, call.service.revision);
 	count = atx_attachment_service_deleted(service_id, &session_ids);
 	for (int i = 0; i < count; i++)
 		atx_doorbell_ring(session_ids[i]);

@@ -23,6 +23,7 @@
 #include "commands/session_end.h"
 #include "tables/service.h"
 #include "tables/session.h"
+#include "tables/stream.h"
 
 /* Sessions finished, told of or looked at in one transaction. */
 #define STEP_ROWS	1000
@@ -251,8 +252,18 @@ atx_number_step(void)
 	return count == ATX_END_BATCH;
 }
 
+static void
+tell_sessions(const int64 *ids, int count)
+{
+	AtxSessionChange *changes;
+
+	for (int i = atx_session_versions(ids, count, &changes) - 1; i >= 0; i--)
+		atx_hint_session(changes[i].session_id, changes[i].version);
+}
+
 /*
- * Tell listeners of single sessions that it was rung for these, all in one
+ * Tell listeners of single sessions and services that it was rung for these,
+ * and those of sessions that have streams of the services, all in one
  * transaction, so that each is told of once.  What rings meanwhile, or could
  * not be told because the transaction failed, is for the next round.
  */
@@ -262,15 +273,17 @@ atx_hint_step(void)
 	int64		ids[ATX_DOORBELL_QUEUE];
 	int			count = atx_doorbell_take(ids, ATX_DOORBELL_QUEUE);
 	AtxServiceRevision *revisions;
-	AtxSessionChange *changes;
+	int64	   *session_ids;
 
 	if (count == 0)
 		return;
+	tell_sessions(ids, count);
 	revisions = palloc(sizeof(AtxServiceRevision) * count);
 	for (int i = atx_service_revisions(ids, count, revisions) - 1; i >= 0; i--)
 		atx_hint_service(revisions[i].service_id, revisions[i].revision);
-	for (int i = atx_session_versions(ids, count, &changes) - 1; i >= 0; i--)
-		atx_hint_session(changes[i].session_id, changes[i].version);
+	count = atx_stream_sessions(ids, count, &session_ids);
+	if (count > 0)
+		tell_sessions(session_ids, count);
 }
 
 static int64

@@ -16,6 +16,7 @@
 #include "base/settings.h"
 #include "commands/waiting.h"
 #include "tables/session.h"
+#include "tables/stream.h"
 
 /* Does the session still live, and is it the role's? */
 static AtxOutcome
@@ -30,27 +31,61 @@ look_at(int64 session_id, Oid role)
 }
 
 /*
+ * Attend to a session and to the services whose events its streams wait for;
+ * returns how many channels that are, the session's first.
+ */
+static int
+attend(int64 session_id, bool has_streams, AtxAttention **channels)
+{
+	int64	   *service_ids = NULL;
+	int			count = has_streams ? atx_stream_services(session_id, &service_ids) : 0;
+
+	*channels = palloc(sizeof(AtxAttention) * (count + 1));
+	(*channels)[0].channel = session_id;
+	for (int i = 0; i < count; i++)
+		(*channels)[i + 1].channel = service_ids[i];
+	atx_doorbell_attend(*channels, count + 1);
+	return count + 1;
+}
+
+/*
+ * Look, and sleep until something may have happened, if nothing has.
+ */
+static AtxAnswer
+look_and_sleep(AtxScope *scope, int64 session_id, AtxTick until, bool *happened)
+{
+	bool		has_streams = atx_stream_any_of_session(session_id);
+	AtxAttention *channels;
+	int			count = attend(session_id, has_streams, &channels);
+	AtxOutcome	outcome = look_at(session_id, scope->caller);
+
+	if (outcome == ATX_SESSION_UNKNOWN)
+		return atx_answer_session(outcome, session_id);
+	*happened = outcome != ATX_DONE || (has_streams && atx_stream_pending(session_id));
+	if (!*happened)
+		*happened = atx_doorbell_wait_any(channels, count,
+										  Min(until, atx_now() + ATX_POLL_INTERVAL)) == 0;
+	pfree(channels);
+	return ATX_ANSWER_DONE;
+}
+
+/*
  * Wait until something happens to a session, for at most timeout ticks and
- * atomix.max_wait.  *happened: something did, or the session has ended.
+ * atomix.max_wait.  *happened: something did, or it has streams with outputs
+ * that are not acknowledged, or it has ended.
  */
 AtxAnswer
 atx_wait_events(AtxScope *scope, int64 session_id, int64 timeout, bool *happened)
 {
 	AtxTick		until = atx_now() + Min(timeout, atx_max_wait * ATX_TICKS_PER_MS);
+	AtxAnswer	answer;
+	bool		last;
 
-	for (;;)
+	do
 	{
-		uint64		position = atx_doorbell_position(session_id);
-		AtxOutcome	outcome = look_at(session_id, scope->caller);
-		AtxTick		now = atx_now();
-
-		if (outcome == ATX_SESSION_UNKNOWN)
-			return atx_answer_session(outcome, session_id);
-		*happened = outcome != ATX_DONE;
-		if (!*happened && now < until)
-			*happened = atx_doorbell_wait(session_id, &position,
-										  Min(until, now + ATX_POLL_INTERVAL));
-		if (*happened || now >= until)
-			return ATX_ANSWER_DONE;
-	}
+		/* What comes while we sleep until the end is seen once more. */
+		last = atx_now() >= until;
+		answer = look_and_sleep(scope, session_id, until, happened);
+	} while (answer.outcome == ATX_DONE && !*happened && !last);
+	return answer;
 }

@@ -12,8 +12,10 @@
 #include "common/int.h"
 
 #include "atomix/multiraft/counter/v1/counter.pb-c.h"
+#include "base/codec.h"
 #include "services/counter.h"
 #include "services/feed.h"
+#include "services/stream.h"
 
 #define OPERATION(name) \
 	ATOMIX__MULTIRAFT__COUNTER__V1__COUNTER_INPUT__PAYLOAD_##name
@@ -87,6 +89,7 @@ access_of(const ProtobufCMessage *message)
 		case OPERATION(COMPARE_AND_SET):
 		case OPERATION(INCREMENT):
 		case OPERATION(DECREMENT):
+		case OPERATION(EVENTS):
 			return ATX_ACCESS_EXCLUSIVE;
 		default:
 			return ATX_ACCESS_NONE;
@@ -140,6 +143,38 @@ reply_value(CounterOutput *output, AtxCall *call, AtxReply *reply)
 }
 
 static void
+open_events(AtxCall *call, const CounterInput *input, AtxReply *reply)
+{
+	AtxStreamRequest request = {.kind = ATX_STREAM_EVENTS};
+
+	if (input->events->replay)
+		request.replay_value = atx_feed_number(call->service.value);
+	atx_stream_open(call, &request, reply);
+}
+
+static bytea *
+output_of(AtxStreamKind kind, const AtxEvent *event)
+{
+	CounterOutput output = ATOMIX__MULTIRAFT__COUNTER__V1__COUNTER_OUTPUT__INIT;
+	Atomix__Multiraft__Counter__V1__EventsOutput events =
+	ATOMIX__MULTIRAFT__COUNTER__V1__EVENTS_OUTPUT__INIT;
+	Atomix__Multiraft__Counter__V1__Event change = ATOMIX__MULTIRAFT__COUNTER__V1__EVENT__INIT;
+
+	output.payload_case = RESULT(EVENTS);
+	output.events = &events;
+	if (event != NULL)
+	{
+		events.event = &change;
+		change.type = strcmp(event->type, ATX_EVENT_REPLAY) == 0 ?
+			ATOMIX__MULTIRAFT__COUNTER__V1__EVENT__TYPE__REPLAY :
+			ATOMIX__MULTIRAFT__COUNTER__V1__EVENT__TYPE__UPDATE;
+		change.value = atx_feed_number_of(event->value);
+		change.prev_value = atx_feed_number_of(event->prev_value);
+	}
+	return atx_encode(&output.base);
+}
+
+static void
 apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 {
 	const CounterInput *input = (const CounterInput *) message;
@@ -148,6 +183,9 @@ apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 
 	switch (input->payload_case)
 	{
+		case OPERATION(EVENTS):
+			open_events(call, input, reply);
+			return;
 		case OPERATION(SET):
 			atx_counter_set(call, input->set->value);
 			output.payload_case = RESULT(SET);
@@ -185,5 +223,6 @@ const AtxServiceType atx_counter_type = {
 	.name = "counter",
 	.input = &atomix__multiraft__counter__v1__counter_input__descriptor,
 	.access = access_of,
-	.apply = apply
+	.apply = apply,
+	.output = output_of
 };

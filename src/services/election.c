@@ -16,6 +16,7 @@
 #include "base/doorbell.h"
 #include "services/election.h"
 #include "services/feed.h"
+#include "services/stream.h"
 
 #define OPERATION(name) \
 	ATOMIX__MULTIRAFT__ELECTION__V1__LEADER_ELECTION_INPUT__INPUT_##name
@@ -24,6 +25,9 @@
 
 /* Where a claim is put while two of them change places. */
 #define NO_POSITION		INT64CONST(0)
+
+/* The type of the event that tells a term. */
+#define TERM_EVENT		"term"
 
 typedef Atomix__Multiraft__Election__V1__LeaderElectionInput ElectionInput;
 typedef Atomix__Multiraft__Election__V1__LeaderElectionOutput ElectionOutput;
@@ -70,6 +74,8 @@ move(AtxCall *call, AtxClaim *claim, int64 position)
 	atx_claim_change(claim, position, &call->moment);
 	claim->position = position;
 	call->changed = true;
+	/* Those who watch are told of the order, too. */
+	call->dirty = call->dirty || call->service.watched;
 }
 
 /* Put the last of the candidates, which has just come, where it belongs. */
@@ -270,27 +276,6 @@ count_term(AtxCall *call, const AtxClaim *claim)
 	call->dirty = true;
 }
 
-static AtxAccess
-access_of(const ProtobufCMessage *message)
-{
-	switch (((const ElectionInput *) message)->input_case)
-	{
-		case OPERATION(GET_TERM):
-			return ATX_ACCESS_READ;
-		case OPERATION(ENTER):
-			return ATX_ACCESS_EXCLUSIVE;
-		case OPERATION(WITHDRAW):
-			return ATX_ACCESS_RELEASE;
-		case OPERATION(ANOINT):
-		case OPERATION(PROMOTE):
-		case OPERATION(DEMOTE):
-		case OPERATION(EVICT):
-			return ATX_ACCESS_MOVE;
-		default:
-			return ATX_ACCESS_NONE;
-	}
-}
-
 /* The term as a message, palloc'd. */
 static Term *
 term_to_wire(AtxCall *call)
@@ -311,6 +296,71 @@ term_to_wire(AtxCall *call)
 			term->candidates[term->n_candidates++] = name;
 	}
 	return term;
+}
+
+/*
+ * Whatever has changed among the candidates is told as one term, beside the
+ * single changes.
+ */
+static void
+tell_term(AtxCall *call)
+{
+	Term	   *term = term_to_wire(call);
+
+	atx_feed_add(call, TERM_EVENT,
+				 term->leader[0] == '\0' ? NULL : atx_text_from_wire(term->leader),
+				 atx_encode(&term->base), NULL);
+}
+
+static void
+open_watch(AtxCall *call, AtxReply *reply)
+{
+	AtxStreamRequest request = {.kind = ATX_STREAM_TERM,.event = TERM_EVENT};
+	Term	   *term = term_to_wire(call);
+
+	if (term->index > 0)
+	{
+		request.replay_key = term->leader[0] == '\0' ? NULL : atx_text_from_wire(term->leader);
+		request.replay_value = atx_encode(&term->base);
+	}
+	atx_stream_open(call, &request, reply);
+}
+
+static bytea *
+output_of(AtxStreamKind kind, const AtxEvent *event)
+{
+	ElectionOutput output = ATOMIX__MULTIRAFT__ELECTION__V1__LEADER_ELECTION_OUTPUT__INIT;
+	Atomix__Multiraft__Election__V1__WatchOutput watch =
+	ATOMIX__MULTIRAFT__ELECTION__V1__WATCH_OUTPUT__INIT;
+
+	output.output_case = RESULT(WATCH);
+	output.watch = &watch;
+	if (event != NULL)
+		watch.term = (Term *) atx_decode_datum(&atomix__multiraft__election__v1__term__descriptor,
+											   PointerGetDatum(event->value));
+	return atx_encode(&output.base);
+}
+
+static AtxAccess
+access_of(const ProtobufCMessage *message)
+{
+	switch (((const ElectionInput *) message)->input_case)
+	{
+		case OPERATION(GET_TERM):
+			return ATX_ACCESS_READ;
+		case OPERATION(ENTER):
+		case OPERATION(WATCH):
+			return ATX_ACCESS_EXCLUSIVE;
+		case OPERATION(WITHDRAW):
+			return ATX_ACCESS_RELEASE;
+		case OPERATION(ANOINT):
+		case OPERATION(PROMOTE):
+		case OPERATION(DEMOTE):
+		case OPERATION(EVICT):
+			return ATX_ACCESS_MOVE;
+		default:
+			return ATX_ACCESS_NONE;
+	}
 }
 
 /* All outputs are alike: a term, under the operation's own number. */
@@ -398,6 +448,11 @@ apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 	const ElectionInput *input = (const ElectionInput *) message;
 	ElectionOutput output = ATOMIX__MULTIRAFT__ELECTION__V1__LEADER_ELECTION_OUTPUT__INIT;
 
+	if (input->input_case == OPERATION(WATCH))
+	{
+		open_watch(call, reply);
+		return;
+	}
 	/* The oneofs of input and output number their members alike. */
 	output.output_case = (int) input->input_case;
 	/* Those whose sessions have ended do not stand any more. */
@@ -442,5 +497,7 @@ const AtxServiceType atx_election_type = {
 	.input = &atomix__multiraft__election__v1__leader_election_input__descriptor,
 	.access = access_of,
 	.apply = apply,
+	.output = output_of,
+	.sum_up = tell_term,
 	.claims = &rules
 };

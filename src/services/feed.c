@@ -55,6 +55,15 @@ atx_feed_number(int64 number)
 }
 
 /*
+ * The number that is the value of an event; 0 if there is none.
+ */
+int64
+atx_feed_number_of(const bytea *value)
+{
+	return value == NULL ? 0 : pg_strtoint64(text_to_cstring((const text *) value));
+}
+
+/*
  * Have the changes of the service be events for the next retention ticks.
  */
 void
@@ -64,9 +73,12 @@ atx_feed_begin(AtxCall *call, int64 retention)
 
 	if (!service->watched)
 	{
-		/* Elsewhere, its history may have come further than what we have. */
+		/*
+		 * Elsewhere, its history may have come further than what we have, and
+		 * so may another service of its name that was deleted.
+		 */
 		service->history = call->authority->history;
-		service->revision = Max(service->revision, service->history) + 1;
+		service->revision = Max(Max(service->revision, service->history), atx_event_floor()) + 1;
 		service->oldest = service->revision;
 		atx_event_delete_to(service->service_id, service->revision);
 	}

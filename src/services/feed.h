@@ -15,6 +15,7 @@
 extern void atx_feed_add(AtxCall *call, const char *type, const char *key,
 						 const bytea *value, const bytea *prev_value);
 extern bytea *atx_feed_number(int64 number);
+extern int64 atx_feed_number_of(const bytea *value);
 extern void atx_feed_begin(AtxCall *call, int64 retention);
 extern void atx_feed_end(AtxCall *call);
 

@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "services/feed.h"
 #include "services/map.h"
+#include "services/stream.h"
 
 /* Entries read at once to tell of their removal. */
 #define TELL_ROWS	1000
@@ -35,6 +36,8 @@ typedef Atomix__Multiraft__Map__V1__MapInput MapInput;
 typedef Atomix__Multiraft__Map__V1__MapOutput MapOutput;
 typedef Atomix__Multiraft__Map__V1__Entry Entry;
 typedef Atomix__Multiraft__Map__V1__Value Value;
+typedef Atomix__Multiraft__Map__V1__Event Event;
+typedef Atomix__Multiraft__Map__V1__Event__Type EventType;
 
 /* Which present entries a write accepts, besides that with its prev_index. */
 typedef enum Presence
@@ -264,6 +267,8 @@ access_of(const ProtobufCMessage *message)
 		case OPERATION(REMOVE):
 			return ATX_ACCESS_SHARED;
 		case OPERATION(CLEAR):
+		case OPERATION(EVENTS):
+		case OPERATION(ENTRIES):
 			return ATX_ACCESS_EXCLUSIVE;
 		default:
 			return ATX_ACCESS_NONE;
@@ -324,7 +329,7 @@ write_from_wire(const char *key, const Value *value, uint64 index,
 	return true;
 }
 
-/* An entry as a message, palloc'd. */
+/* An entry as a message, palloc'd; without a value if it has none. */
 static Entry *
 entry_to_wire(const AtxCall *call, const AtxEntry *entry)
 {
@@ -332,9 +337,11 @@ entry_to_wire(const AtxCall *call, const AtxEntry *entry)
 	Value	   *value = palloc(sizeof(Value));
 
 	atomix__multiraft__map__v1__entry__init(message);
-	atomix__multiraft__map__v1__value__init(value);
 	message->key = atx_text_to_wire(entry->key);
 	message->index = (uint64) entry->index;
+	if (entry->value == NULL)
+		return message;
+	atomix__multiraft__map__v1__value__init(value);
 	message->value = value;
 	value->value.len = VARSIZE_ANY_EXHDR(entry->value);
 	value->value.data = (uint8 *) VARDATA_ANY(entry->value);
@@ -516,6 +523,96 @@ apply_clear(AtxCall *call, AtxReply *reply)
 }
 
 static void
+open_events(AtxCall *call, const MapInput *input, AtxReply *reply)
+{
+	char	   *key = atx_text_from_wire(input->events->key);
+	AtxStreamRequest request = {
+		.kind = ATX_STREAM_EVENTS,
+		.key = key[0] == '\0' ? NULL : key,
+		.replay_entries = input->events->replay
+	};
+
+	check_key(key);
+	atx_stream_open(call, &request, reply);
+}
+
+static void
+open_entries(AtxCall *call, const MapInput *input, AtxReply *reply)
+{
+	AtxStreamRequest request = {
+		.kind = ATX_STREAM_ENTRIES,
+		.replay_entries = true,
+		.ends = !input->entries->watch
+	};
+
+	atx_stream_open(call, &request, reply);
+}
+
+static EventType
+event_type(const char *type)
+{
+	if (strcmp(type, "inserted") == 0)
+		return ATOMIX__MULTIRAFT__MAP__V1__EVENT__TYPE__INSERT;
+	if (strcmp(type, "updated") == 0)
+		return ATOMIX__MULTIRAFT__MAP__V1__EVENT__TYPE__UPDATE;
+	if (strcmp(type, ATX_EVENT_REPLAY) == 0)
+		return ATOMIX__MULTIRAFT__MAP__V1__EVENT__TYPE__REPLAY;
+	return ATOMIX__MULTIRAFT__MAP__V1__EVENT__TYPE__REMOVE;
+}
+
+/* The entry that an event is about, as a message; value: its bytes, or NULL. */
+static Entry *
+changed_entry(const AtxEvent *event, const bytea *bytes)
+{
+	AtxEntry	entry = {
+		.key = (char *) event->key,
+		.value = (bytea *) bytes,
+		.index = event->index,
+		.expires_at = ATX_NO_EXPIRY
+	};
+
+	return entry_to_wire(NULL, &entry);
+}
+
+static bytea *
+output_event(const AtxEvent *event)
+{
+	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
+	Atomix__Multiraft__Map__V1__EventsOutput events = ATOMIX__MULTIRAFT__MAP__V1__EVENTS_OUTPUT__INIT;
+	Event		change = ATOMIX__MULTIRAFT__MAP__V1__EVENT__INIT;
+
+	output.payload_case = RESULT(EVENTS);
+	output.events = &events;
+	if (event != NULL)
+	{
+		events.event = &change;
+		change.type = event_type(event->type);
+		change.entry = changed_entry(event, event->value ? event->value : event->prev_value);
+	}
+	return atx_encode(&output.base);
+}
+
+/* An entry that was removed has no value, which an update always has. */
+static bytea *
+output_entry(const AtxEvent *event)
+{
+	MapOutput	output = ATOMIX__MULTIRAFT__MAP__V1__MAP_OUTPUT__INIT;
+	Atomix__Multiraft__Map__V1__EntriesOutput entries = ATOMIX__MULTIRAFT__MAP__V1__ENTRIES_OUTPUT__INIT;
+
+	output.payload_case = RESULT(ENTRIES);
+	output.entries = &entries;
+	if (event != NULL)
+		entries.entry = changed_entry(event, event->value);
+	return atx_encode(&output.base);
+}
+
+static bytea *
+output_of(AtxStreamKind kind, const AtxEvent *event)
+{
+	return kind == ATX_STREAM_ENTRIES ? output_entry(event) : output_event(event);
+}
+
+static void
 apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 {
 	const MapInput *input = (const MapInput *) message;
@@ -537,6 +634,12 @@ apply(AtxCall *call, const ProtobufCMessage *message, AtxReply *reply)
 		case OPERATION(CLEAR):
 			apply_clear(call, reply);
 			break;
+		case OPERATION(EVENTS):
+			open_events(call, input, reply);
+			break;
+		case OPERATION(ENTRIES):
+			open_entries(call, input, reply);
+			break;
 		case OPERATION(GET):
 			apply_get(call, input, reply);
 			break;
@@ -550,5 +653,6 @@ const AtxServiceType atx_map_type = {
 	.input = &atomix__multiraft__map__v1__map_input__descriptor,
 	.access = access_of,
 	.key = key_of,
-	.apply = apply
+	.apply = apply,
+	.output = output_of
 };

@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "tables/authority.h"
 #include "tables/service.h"
+#include "tables/stream.h"
 
 /* What an operation needs of its service, in ascending order. */
 typedef enum AtxAccess
@@ -67,6 +68,12 @@ typedef struct AtxServiceType
 	/* The key that an operation with shared access changes; NULL: no keys. */
 	const char *(*key) (const ProtobufCMessage *input);
 	void		(*apply) (AtxCall *call, const ProtobufCMessage *input, AtxReply *reply);
+
+	/* An event as the output of a stream, or, of NULL, what opens it. */
+	bytea	   *(*output) (AtxStreamKind kind, const AtxEvent *event);
+
+	/* Tell those who watch what all changes of a call have come to. */
+	void		(*sum_up) (AtxCall *call);
 
 	int64		initial_value;	/* of a new service */
 	const struct AtxClaimRules *claims; /* NULL: nobody claims it */

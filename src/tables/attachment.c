@@ -85,15 +85,7 @@ atx_attachment_find_in(Snapshot snapshot, int64 session_id, int64 service_id)
 bool
 atx_attachment_any(int64 session_id)
 {
-	Snapshot	snapshot = atx_snapshot_take();
-	AtxCursor	cursor;
-	bool		found;
-
-	atx_cursor_open(&cursor, &attachment_table, false);
-	found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
-	atx_cursor_close(&cursor);
-	atx_snapshot_release(snapshot);
-	return found;
+	return atx_row_exists(&attachment_table, session_id);
 }
 
 /*

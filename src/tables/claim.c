@@ -361,15 +361,7 @@ atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims)
 bool
 atx_claim_any_of_session(int64 session_id)
 {
-	Snapshot	snapshot = atx_snapshot_take();
-	AtxCursor	cursor;
-	bool		found;
-
-	atx_cursor_open(&cursor, &by_session, false);
-	found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
-	atx_cursor_close(&cursor);
-	atx_snapshot_release(snapshot);
-	return found;
+	return atx_row_exists(&by_session, session_id);
 }
 
 static int64

@@ -17,6 +17,7 @@
 #include "tables/attachment.h"
 #include "tables/command.h"
 #include "tables/lease.h"
+#include "tables/stream.h"
 
 static const char *const state_names[] = {
 	[ATX_COMMAND_RUNNING] = "running",
@@ -479,6 +480,8 @@ change_some(AtxStatement *statement, int64 session_id, const int64 *numbers, int
 
 	if (count == 0)
 		return;
+	/* The streams first: whoever closes one locks it before its command. */
+	atx_stream_forget(session_id, numbers, count);
 	values[0] = Int64GetDatum(session_id);
 	values[1] = atx_int64_array(numbers, count);
 	(void) atx_execute(statement, values, NULL);
@@ -512,6 +515,8 @@ atx_command_forget_sessions(const int64 *session_ids, int count)
 
 	if (count == 0)
 		return;
+	/* Those it had closed itself, with the service they were of. */
+	atx_stream_forget_sessions(session_ids, count);
 	values[0] = atx_int64_array(session_ids, count);
 	(void) atx_execute(&forget_sessions, values, NULL);
 }

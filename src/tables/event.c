@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * event.c
- *	  Table event: changes of services that somebody watches.
+ *	  Tables event and event_floor: changes of services that somebody watches.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +43,8 @@ static AtxTable event_table = {"event", "event_pkey"};
  */
 static AtxStatement page = {
 	"SELECT s.revision, s.oldest, s.watched_until IS NOT NULL, e.revision, e.index,"
-	" e.at, e.type, e.key, e.value, e.prev_value FROM atomix.service s"
+	" e.at, e.type, e.key, e.value, e.prev_value, e.xid::pg_catalog.text::pg_catalog.int8"
+	" FROM atomix.service s"
 	" LEFT JOIN LATERAL (SELECT * FROM atomix.event k WHERE k.service_id = $1"
 	" AND k.revision > $2 AND ($3 IS NULL OR k.key = $3)"
 	" ORDER BY k.revision LIMIT $4) e ON true"
@@ -63,6 +64,20 @@ static AtxStatement newest_retired = {
 static AtxStatement delete_to = {
 	"DELETE FROM atomix.event WHERE service_id = $1 AND revision <= $2",
 	2, {INT8OID, INT8OID}
+};
+
+static AtxStatement floor_of_all = {
+	"SELECT COALESCE(pg_catalog.max(f.revision), 0) FROM atomix.event_floor f"
+};
+
+static AtxStatement raise_floor = {
+	"INSERT INTO atomix.event_floor (service_id, revision) VALUES ($1, $2)",
+	2, {INT8OID, INT8OID}
+};
+
+static AtxStatement merge_floors = {
+	"DELETE FROM atomix.event_floor f WHERE EXISTS (SELECT FROM atomix.event_floor g"
+	" WHERE g.revision > f.revision OR (g.revision = f.revision AND g.service_id > f.service_id))"
 };
 
 /*
@@ -106,6 +121,7 @@ read_event(uint64 row, int64 service_id, AtxEvent *event)
 	event->key = atx_result_text(row, 8);
 	event->value = atx_result_bytes(row, 9);
 	event->prev_value = atx_result_bytes(row, 10);
+	event->xid = (uint64) atx_result_int64(row, 11);
 }
 
 /*
@@ -165,4 +181,35 @@ atx_event_delete_to(int64 service_id, int64 revision)
 	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(revision)};
 
 	(void) atx_execute(&delete_to, values, NULL);
+}
+
+/*
+ * The revision above which services that come to be watched begin: none that
+ * was deleted had come further.
+ */
+int64
+atx_event_floor(void)
+{
+	(void) atx_execute(&floor_of_all, NULL, NULL);
+	return atx_result_int64(0, 1);
+}
+
+/*
+ * Raise it to the revision of a service that is being deleted.
+ */
+void
+atx_event_raise_floor(int64 service_id, int64 revision)
+{
+	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(revision)};
+
+	(void) atx_execute(&raise_floor, values, NULL);
+}
+
+/*
+ * Keep the greatest of them.
+ */
+void
+atx_event_merge_floors(void)
+{
+	(void) atx_execute(&merge_floors, NULL, NULL);
 }

@@ -24,6 +24,7 @@ typedef struct AtxEvent
 	const char *key;			/* NULL: the service itself */
 	const bytea *value;			/* NULL: none */
 	const bytea *prev_value;	/* NULL: none */
+	uint64		xid;			/* of the transaction that made the change */
 } AtxEvent;
 
 /* Events of a service that follow a revision. */
@@ -42,5 +43,8 @@ extern bool atx_event_page(int64 service_id, int64 after, const char *key, int l
 extern int64 atx_event_retire(int64 service_id, const AtxMoment *moment, int64 retention,
 							  int64 most, int64 newest);
 extern void atx_event_delete_to(int64 service_id, int64 revision);
+extern int64 atx_event_floor(void);
+extern void atx_event_raise_floor(int64 service_id, int64 revision);
+extern void atx_event_merge_floors(void);
 
 #endif							/* ATX_EVENT_H */

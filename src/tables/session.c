@@ -27,6 +27,7 @@
 #include "tables/command.h"
 #include "tables/lease.h"
 #include "tables/session.h"
+#include "tables/stream.h"
 
 static AtxStatement insert_session = {
 	"WITH s AS (INSERT INTO atomix.session (session_id, partition_id, owner,"
@@ -262,6 +263,14 @@ atx_session_insert(int64 session_id, const AtxSessionSpec *spec, Oid owner,
 	(void) atx_execute(&insert_session, values, nulls);
 }
 
+/* Sessions that have ended have no services open, hence no streams of any. */
+static void
+detach_all(const int64 *session_ids, int count)
+{
+	atx_stream_forget_sessions(session_ids, count);
+	atx_attachment_delete_all(session_ids, count);
+}
+
 /*
  * End a live session at once; false if it has no lease (any more) that the
  * role may use.  Its claims, if it has any, are for the caller to end.  The
@@ -285,7 +294,7 @@ atx_session_close(int64 session_id, const char *cause, const char *reason,
 		return false;
 	*has_claims = atx_claim_any_of_session(session_id);
 	if (atx_attachment_any(session_id))
-		atx_attachment_delete_all(&session_id, 1);
+		detach_all(&session_id, 1);
 	return true;
 }
 
@@ -425,7 +434,7 @@ atx_session_finish(int limit)
 	for (int i = 0; i < count; i++)
 		ids[i] = atx_result_int64(i, 1);
 	if (count > 0)
-		atx_attachment_delete_all(ids, count);
+		detach_all(ids, count);
 	return count;
 }
 

@@ -41,7 +41,8 @@ AtxSlot    *atx_worker_slot = NULL;
 
 static const char *const our_tables[] = {
 	"authority", "clock_epoch", "partition", "partition_term", "session", "lease",
-	"service", "attachment", "command", "entry", "claim", "event"
+	"service", "attachment", "command", "entry", "claim", "event",
+	"event_floor", "stream", "replay"
 };
 
 /*

@@ -172,7 +172,7 @@ sub service_input
 {
 	my ($type, $session, $service, $operation, $arguments) = @_;
 	my $name = "atomix.multiraft.$type.v1.$service_type{$type}Input";
-	my $payload = encode_message($name, { $operation => $arguments // {} });
+	my $payload = encode_message($name, defined $operation ? { $operation => $arguments // {} } : {});
 
 	return {
 		session_input => {

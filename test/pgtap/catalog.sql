@@ -75,6 +75,8 @@ INSERT INTO contract VALUES
   ('listen_watch',
     'name text, namespace text DEFAULT ''''::text, OUT channel text, OUT revision bigint',
     'record', 'v', 'u', false),
+  ('fetch_outputs', 'session_id bigint, sequence_num bigint, max_rows integer DEFAULT 1000',
+    'TABLE(output_num bigint, kind text, output bytea, index bigint)', 'v', 'u', false),
   ('session_events', 'after_version bigint DEFAULT 0, max_rows integer DEFAULT 1000',
     'TABLE(version bigint, session_id bigint, state text, reason text, at timestamp with time zone)', 'v', 'u', false),
   ('partition_events', 'partition_id integer, after_term bigint DEFAULT 0',
@@ -216,7 +218,7 @@ SELECT is(f.proparallel, c.parallel, c.name || ': parallel safety')
 -- Views, whose columns are added to at the end only
 SELECT set_eq($$SELECT relname::text FROM relations WHERE relkind = 'v'$$,
   ARRAY['sessions', 'partitions', 'workers', 'services', 'attachments', 'counters', 'maps',
-    'locks', 'semaphores', 'elections'],
+    'locks', 'semaphores', 'elections', 'streams'],
   'the views are those of the interface');
 SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = ('atomix.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped),
@@ -227,6 +229,7 @@ SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, attt
     ('elections', 'service_id bigint, namespace text, name text, term bigint, session_id bigint, candidate text, granted boolean, token bigint, ticket bigint, priority integer, queue_position bigint, since timestamp with time zone, owner regrole'),
     ('locks', 'service_id bigint, namespace text, name text, session_id bigint, granted boolean, token bigint, ticket bigint, shared boolean, since timestamp with time zone, owner regrole, session_name text, application_name text, client_addr inet'),
     ('semaphores', 'service_id bigint, namespace text, name text, capacity bigint, session_id bigint, granted boolean, token bigint, ticket bigint, permits integer, since timestamp with time zone, owner regrole, session_name text, application_name text, client_addr inet'),
+    ('streams', 'session_id bigint, sequence_num bigint, service_id bigint, type text, namespace text, name text, kind text, key text, acked_output bigint, acked_revision bigint, behind bigint, closed boolean, reason text'),
     ('maps', 'namespace text, name text, entries bigint, service_id bigint'),
     ('partitions', 'partition_id integer, term bigint, leader text, since timestamp with time zone'),
     ('sessions', 'session_id bigint, partition_id integer, name text, kind text, labels jsonb, owner regrole, application_name text, client_addr inet, opened_at timestamp with time zone, last_renewed_at timestamp with time zone, deadline timestamp with time zone, timeout interval, state text, reason text'),
@@ -349,7 +352,7 @@ SELECT set_eq($$SELECT relname::text, string_agg(privilege_type, ',')
     WHERE relkind = 'v' AND a.grantee = 0 GROUP BY relname ORDER BY relname$$,
   $$VALUES ('attachments', 'SELECT'), ('counters', 'SELECT'), ('elections', 'SELECT'),
     ('locks', 'SELECT'), ('maps', 'SELECT'), ('semaphores', 'SELECT'), ('partitions', 'SELECT'),
-    ('services', 'SELECT'), ('sessions', 'SELECT'), ('workers', 'SELECT')$$,
+    ('services', 'SELECT'), ('sessions', 'SELECT'), ('streams', 'SELECT'), ('workers', 'SELECT')$$,
   'everybody may read the views and no more');
 SELECT is_empty($$SELECT nspname, a.grantee FROM pg_namespace, aclexplode(nspacl) AS a
     WHERE nspname = 'atomix' AND a.grantee <> nspowner$$, 'the schema is for those who are given it');

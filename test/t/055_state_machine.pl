@@ -330,7 +330,7 @@ for my $case (
 	[ 'put', 'OK', map_input($s, $m, 'put', { key => 'k', value => { value => "\0\xff", ttl => { seconds => 40 } } }) ],
 	[ 'insert', 'ALREADY_EXISTS', map_input($s, $m, 'insert', { key => 'k' }) ],
 	[ 'remove', 'NOT_FOUND', map_input($s, $m, 'remove', { key => 'absent' }) ],
-	[ 'events', 'NOT_SUPPORTED', map_input($s, $m, 'events') ],
+	[ 'no operation', 'NOT_SUPPORTED', AtomixWire::service_input('map', $s, $m, undef) ],
 	[ 'get', 'OK', counter_input($s, $c, 'get') ],
 	[ 'create', 'OK', create_input($s, 'map', 'another') ],
 	[ 'create, wrong type', 'FORBIDDEN', create_input($s, 'map', 'counted') ],

@@ -180,10 +180,10 @@ for my $case (
 		qr/^ttl is negative or malformed$/ ],
 	[ 'update', { key => 'a', value => { ttl => { nanos => 1000000000 } } }, 'INVALID', undef, 'a=00ff', undef,
 		qr/^ttl is negative or malformed$/ ],
-	# Not yet.
-	[ 'events', { key => '', replay => 1 }, 'NOT_SUPPORTED', undef, 'a=00ff', undef,
-		qr/^a map does not support this operation$/ ],
-	[ 'entries', {}, 'NOT_SUPPORTED', undef, 'a=00ff', undef, qr/^a map does not support this operation$/ ])
+	# A stream is told apart by its number.
+	[ 'events', { key => '', replay => 1 }, 'INVALID', undef, 'a=00ff', undef,
+		qr/^a stream needs a sequence number$/ ],
+	[ 'entries', {}, 'INVALID', undef, 'a=00ff', undef, qr/^a stream needs a sequence number$/ ])
 {
 	my ($operation, $given, $status, $result, $after, $index, $message) = @$case;
 	my %arguments = %$given;
@@ -250,15 +250,13 @@ for my $count (0, 3)
 		'clear of an empty map changes nothing');
 }
 
-for my $operation ('put', 'insert', 'update', 'remove', 'clear')
+for my $operation ('put', 'insert', 'update', 'remove', 'clear', 'events', 'entries')
 {
 	my $answer = $wire->evaluate(map_input($session, $map, $operation));
 
 	is("$answer->{status}: $answer->{message}", 'INVALID: a query must not change anything',
 		"$operation is no query");
 }
-is($wire->evaluate(map_input($session, $map, $_))->{status}, 'NOT_SUPPORTED', "$_ as a query: not supported")
-  for 'events', 'entries';
 is($wire->evaluate(map_input($session, $map, 'get', { key => 'absent' }))->{status},
 	'NOT_FOUND', 'a query for an absent key');
 is(state_of_map(), '', 'queries have changed nothing');

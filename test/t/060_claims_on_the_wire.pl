@@ -255,9 +255,9 @@ open_sessions('A' .. 'B');
 		is("$answer->{status}: $answer->{message}", 'INVALID: a query must not change anything',
 			"$type $operation is no query");
 	}
-	is($wire->evaluate(election_input($session{A}, $election, 'watch'))->{status}, 'NOT_SUPPORTED', 'watching');
-	is($wire->apply(election_input($session{A}, $election, 'watch'), number => 1)->{status}, 'NOT_SUPPORTED',
-		'watching as a command');
+	is($wire->evaluate(election_input($session{A}, $election, 'watch'))->{status}, 'INVALID', 'watching is no query');
+	is($wire->apply(election_input($session{A}, $election, 'watch'))->{status}, 'INVALID',
+		'and needs a number');
 
 	# Payloads that are no operation
 	for my $service ($lock, $election)

@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * streams.c
+ *	  Reading and acknowledging the outputs of commands.
+ *
+ * Reading changes nothing: the same outputs come until they are acknowledged.
+ * A position that is acknowledged in a transaction stands with its other
+ * effects, or not at all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "utils/builtins.h"
+
+#include "base/transaction.h"
+#include "commands/jump.h"
+#include "commands/sessions.h"
+#include "commands/streams.h"
+#include "services/service_type.h"
+
+/* Outputs on their way to the caller. */
+typedef struct Outputs
+{
+	AtxOutput  *all;
+	int			count;
+	int			limit;
+} Outputs;
+
+static void
+add(Outputs *outputs, AtxOutputKind kind, int64 output_num, int64 index, bytea *bytes)
+{
+	AtxOutput  *output;
+
+	if (outputs->count == outputs->limit)
+		return;
+	output = &outputs->all[outputs->count++];
+	output->kind = kind;
+	output->output_num = output_num;
+	output->index = index;
+	output->bytes = bytes;
+}
+
+static bytea *
+text_or_null(const char *string)
+{
+	return string ? (bytea *) cstring_to_text(string) : NULL;
+}
+
+/* A command that is no stream has one output, once it is complete. */
+static void
+add_outcome(Outputs *outputs, const AtxCommand *command)
+{
+	if (command->state == ATX_COMMAND_RUNNING)
+		return;
+	if (command->status == ATX_STATUS_OK)
+		add(outputs, ATX_OUTPUT_RESPONSE, 1, command->index, command->output);
+	else
+		add(outputs, ATX_OUTPUT_CLOSE, 1, command->index, text_or_null(command->message));
+}
+
+/*
+ * Events are those of one history, the time between two changes of the
+ * server's identity: in the next one the last of them may be missing, and
+ * others come in their place.
+ */
+static AtxAnswer
+check_history(const AtxStreamPage *page)
+{
+	const AtxStream *stream = &page->stream;
+	AtxAnswer	answer;
+
+	if (stream->closed != 0 ||
+		(page->watched && stream->revision >= page->oldest && atx_history_is(stream->history)))
+		return ATX_ANSWER_DONE;
+	answer = atx_answer(ATX_COMPACTED,
+						psprintf("stream " INT64_FORMAT " of session " INT64_FORMAT " cannot be continued",
+								 stream->sequence_num, stream->session_id));
+	answer.detail = pstrdup("The server was promoted or restored since it was opened, and may lack events that were sent.");
+	answer.hint = pstrdup("Open a new stream, with replay.");
+	return answer;
+}
+
+static void
+add_stream(Outputs *outputs, const AtxStreamPage *page, int64 opened_at)
+{
+	const AtxStream *stream = &page->stream;
+	const AtxServiceType *type = atx_service_type_get(stream->type);
+	bool		lost = stream->closed != 0 && stream->status != ATX_STATUS_OK;
+
+	if (stream->acked < 1 && !lost)
+		add(outputs, ATX_OUTPUT_OPEN, 1, opened_at, type->output(stream->kind, NULL));
+	for (int i = 0; i < page->count; i++)
+		add(outputs, ATX_OUTPUT_RESPONSE, page->events[i].output_num,
+			page->events[i].event.index, type->output(stream->kind, &page->events[i].event));
+	if (stream->closed > stream->acked)
+		add(outputs, ATX_OUTPUT_CLOSE, stream->closed, atx_index_newest(),
+			text_or_null(stream->reason));
+}
+
+/* Read the outputs of a command that is known. */
+static AtxAnswer
+fetch(const AtxCommand *command, Outputs *outputs)
+{
+	AtxStreamPage page;
+	AtxAnswer	answer;
+
+	if (!atx_stream_page(command->session_id, command->sequence_num, outputs->limit, &page))
+	{
+		add_outcome(outputs, command);
+		return ATX_ANSWER_DONE;
+	}
+	answer = check_history(&page);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	add_stream(outputs, &page, command->index);
+	if (page.count > 0)
+		atx_make_durable(page.events[page.count - 1].event.xid);
+	return answer;
+}
+
+/*
+ * Read up to limit outputs of a command that are not acknowledged; none if it
+ * has not been executed yet.
+ */
+AtxAnswer
+atx_fetch_outputs(AtxScope *scope, int64 session_id, int64 sequence_num, int limit,
+				  AtxOutput **all, int *count)
+{
+	AtxNumbered numbered = {.session_id = session_id,.sequence_num = sequence_num};
+	Outputs		outputs = {.limit = limit};
+	AtxAdmission *admission = &numbered.admission;
+	AtxAnswer	answer = ATX_ANSWER_DONE;
+
+	if (!RecoveryInProgress())
+		answer = atx_await_authority(&numbered.authority);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (!atx_command_admit(session_id, sequence_num, 0, scope->caller, admission))
+		return atx_why_not_usable(session_id, scope->caller);
+	outputs.all = palloc_extended(sizeof(AtxOutput) * Max(limit, 1), MCXT_ALLOC_HUGE);
+	if (admission->known && admission->command.state != ATX_COMMAND_ACKNOWLEDGED)
+		answer = fetch(&admission->command, &outputs);
+	else if (admission->known || sequence_num <= admission->ack_floor)
+		answer = atx_numbered_acknowledged(&numbered);
+	*all = outputs.all;
+	*count = outputs.count;
+	return answer;
+}
+
+static AtxAnswer
+no_such_output(int64 session_id, const AtxOutputAck *ack)
+{
+	return atx_answer(ATX_INVALID,
+					  psprintf("command " INT64_FORMAT " of session " INT64_FORMAT " has no output " INT64_FORMAT,
+							   ack->sequence_num, session_id, ack->output_num));
+}
+
+/* Does a command that is no stream have as many outputs? */
+static AtxAnswer
+check_outcome(int64 session_id, const AtxOutputAck *ack)
+{
+	AtxCommand	command;
+
+	if (!atx_command_find(session_id, ack->sequence_num, &command) ||
+		command.state == ATX_COMMAND_ACKNOWLEDGED ||
+		ack->output_num <= (command.state == ATX_COMMAND_RUNNING ? 0 : 1))
+		return ATX_ANSWER_DONE;
+	return no_such_output(session_id, ack);
+}
+
+/*
+ * Acknowledge outputs of streams of a session, whose lock is held: all of
+ * them, or none if one does not exist.  What is acknowledged already, or no
+ * stream (any more), stays as it is; so does, unless we are to wait, a stream
+ * of which somebody else acknowledges outputs just now.
+ */
+AtxAnswer
+atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks, int count, bool wait)
+{
+	AtxStream  *streams;
+	int64	   *revisions;
+
+	if (count == 0)
+		return ATX_ANSWER_DONE;
+	streams = palloc0(sizeof(AtxStream) * count);
+	revisions = palloc(sizeof(int64) * count);
+	for (int i = 0; i < count; i++)
+	{
+		AtxAnswer	answer = ATX_ANSWER_DONE;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!atx_stream_lock(session_id, acks[i].sequence_num, wait, &streams[i]))
+			answer = check_outcome(session_id, &acks[i]);
+		else if (!atx_stream_locate(&streams[i], acks[i].output_num, &revisions[i]))
+			answer = no_such_output(session_id, &acks[i]);
+		if (answer.outcome != ATX_DONE)
+			return answer;
+	}
+	for (int i = 0; i < count; i++)
+		if (streams[i].session_id != 0 && acks[i].output_num > streams[i].acked)
+			atx_stream_acknowledge(&streams[i], acks[i].output_num, revisions[i]);
+	return ATX_ANSWER_DONE;
+}
