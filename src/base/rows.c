@@ -217,6 +217,48 @@ atx_cursor_written_here(AtxCursor *cursor)
 }
 
 static void
+refuse_changed_row(const AtxCursor *cursor)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update"),
+			 errdetail("A row of table \"%s\" was changed since the transaction began.",
+					   RelationGetRelationName(cursor->heap)),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+/*
+ * Lock the row the cursor is at as if to change it, in its newest version,
+ * where the cursor then is.  False if it is gone, or if somebody else has it
+ * locked and it is not to be waited for.  ERROR 40001 at REPEATABLE READ and
+ * above if it was changed since the snapshot.
+ */
+bool
+atx_cursor_lock(AtxCursor *cursor, bool wait)
+{
+	bool		fixed = IsolationUsesXactSnapshot();
+	ItemPointerData tid = cursor->slot->tts_tid;
+	TM_FailureData failure;
+
+	switch (table_tuple_lock(cursor->heap, &tid, fixed ? GetTransactionSnapshot() : GetLatestSnapshot(),
+							 cursor->slot, GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+							 wait ? LockWaitBlock : LockWaitSkip,
+							 fixed ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure))
+	{
+		case TM_Ok:
+			slot_getallattrs(cursor->slot);
+			return true;
+		case TM_Updated:
+		case TM_Deleted:
+			if (fixed)
+				refuse_changed_row(cursor);
+			return false;
+		default:
+			return false;
+	}
+}
+
+static void
 insert_into_index(Relation heap, Oid index_oid, TupleTableSlot *slot)
 {
 	Relation	index = index_open(index_oid, RowExclusiveLock);

@@ -49,6 +49,7 @@ extern void atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 k
 extern bool atx_cursor_next(AtxCursor *cursor);
 extern Datum atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull);
 extern bool atx_cursor_written_here(AtxCursor *cursor);
+extern bool atx_cursor_lock(AtxCursor *cursor, bool wait);
 extern void atx_cursor_replace(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced);
 extern void atx_cursor_insert(AtxCursor *cursor, Datum *values, bool *nulls);
 extern void atx_cursor_delete(AtxCursor *cursor);
