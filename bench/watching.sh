@@ -90,7 +90,7 @@ sql > /dev/null <<-EOS
 	BEGIN
 	  FOR n IN 1 .. $rounds LOOP
 	    PERFORM pg_sleep(0.005 + random() * 0.01);
-	    i := (atomix.map_put_text('m', n::text, 'x')).index;
+	    i := (atomix.map_put_text('m', n::text, clock_timestamp()::text)).index;
 	    began := clock_timestamp();
 	    COMMIT;
 	    INSERT INTO written VALUES (i, began);
