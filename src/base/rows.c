@@ -148,6 +148,20 @@ atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 af
 }
 
 /*
+ * The same where the second is less than another.  Those that have it or more
+ * are not even passed, if they are dead.
+ */
+void
+atx_cursor_begin_before(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 before)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
+	ScanKeyInit(&keys[1], 2, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(before));
+	begin_scan(cursor, snapshot, keys, 2);
+}
+
+/*
  * Go to the next of them; false if there is none.
  */
 bool

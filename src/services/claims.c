@@ -143,14 +143,15 @@ is_alone(const AtxCall *call, const AtxClaim *claim)
  * newest comes first, and is mostly the only one.
  */
 int
-atx_claims_granted(const AtxCall *call, AtxClaim **claims)
+atx_claims_granted(AtxCall *call, AtxClaim **claims)
 {
 	AtxClaim   *first;
 
 	if (call->vacant)
 		return 0;
 	first = palloc(sizeof(AtxClaim));
-	if (!atx_claim_first(call->service.service_id, first) || !ATX_CLAIM_GRANTED(first))
+	call->vacant = !atx_claim_granted(call->service.service_id, first);
+	if (call->vacant)
 		return 0;
 	*claims = first;
 	if (is_alone(call, first))
@@ -346,31 +347,43 @@ not_on_hold(const AtxCall *call)
 }
 
 /*
- * Bring a service up to date: end what is over, and grant what can be.
+ * Bring a service up to date: end what is over, and grant what can be.  True
+ * if somebody still waits then; *used is what is granted.
+ */
+static bool
+settle(AtxCall *call, int64 *used)
+{
+	Holders		holders = read_holders(call);
+	AtxClaim	next;
+
+	if (remove_dead_holders(call, &holders))
+		holders = read_holders(call);
+	*used = holders.used;
+	while (next_in_queue(call, &next))
+	{
+		if (*used + next.weight > call->type->claims->capacity(&call->service))
+			return true;
+		if (!not_on_hold(call))
+		{
+			atx_transaction_was_on_hold();
+			return true;
+		}
+		call->queue_from = next.queue_from = next.position;
+		atx_claim_grant(call, &next);
+		*used += next.weight;
+	}
+	return false;
+}
+
+/*
+ * The same.
  */
 void
 atx_claims_settle(AtxCall *call)
 {
-	Holders		holders;
-	AtxClaim	next;
+	int64		used;
 
-	if (!atx_claim_first(call->service.service_id, &next))
-		return;
-	holders = read_holders(call);
-	if (remove_dead_holders(call, &holders))
-		holders = read_holders(call);
-	while (next_in_queue(call, &next) &&
-		   holders.used + next.weight <= call->type->claims->capacity(&call->service))
-	{
-		if (!not_on_hold(call))
-		{
-			atx_transaction_was_on_hold();
-			break;
-		}
-		next.queue_from = next.position;
-		atx_claim_grant(call, &next);
-		holders.used += next.weight;
-	}
+	(void) settle(call, &used);
 }
 
 /*
@@ -402,20 +415,11 @@ atx_claim_fits_instead(AtxCall *call, const AtxClaim *granted, const AtxClaim *c
 static bool
 is_free(AtxCall *call, int32 weight, bool *on_hold)
 {
-	Holders		holders;
-	AtxClaim	first;
+	int64		used;
 
 	*on_hold = false;
-	if (atx_claim_first(call->service.service_id, &first))
-	{
-		atx_claims_settle(call);
-		if (atx_claim_first_waiting(call->service.service_id, call->queue_from, &first))
-			return false;
-		holders = read_holders(call);
-		if (holders.used + weight > call->type->claims->capacity(&call->service))
-			return false;
-	}
-	else if (weight > call->type->claims->capacity(&call->service))
+	if (settle(call, &used) ||
+		used + weight > call->type->claims->capacity(&call->service))
 		return false;
 	*on_hold = !not_on_hold(call);
 	return !*on_hold;

@@ -58,18 +58,6 @@ static AtxStatement versions = {
 	1, {INT8OID}
 };
 
-static AtxStatement count_of_session = {
-	"SELECT pg_catalog.count(*) FROM (SELECT FROM atomix.claim c"
-	" WHERE c.session_id = $1 LIMIT $2) k",
-	2, {INT8OID, INT8OID}
-};
-
-static AtxStatement count_of_service = {
-	"SELECT pg_catalog.count(*) FROM (SELECT FROM atomix.claim c"
-	" WHERE c.service_id = $1 LIMIT $2) k",
-	2, {INT8OID, INT8OID}
-};
-
 static AtxStatement services_of_session = {
 	"SELECT DISTINCT c.service_id FROM atomix.claim c WHERE c.session_id = $1"
 	" ORDER BY c.service_id LIMIT $2",
@@ -205,18 +193,26 @@ atx_claim_find(int64 service_id, int64 position, AtxClaim *claim)
 	return found;
 }
 
+/* Begin with the granted claims of a service: no others are looked at. */
+static void
+begin_granted(AtxCursor *cursor, Snapshot snapshot, int64 service_id)
+{
+	atx_cursor_begin_before(cursor, snapshot, service_id, 0);
+}
+
 /*
- * Any claim on a service, a granted one if there is; false if there is none.
+ * The claim on a service that was granted latest; false if there is none.
  */
 bool
-atx_claim_first(int64 service_id, AtxClaim *claim)
+atx_claim_granted(int64 service_id, AtxClaim *claim)
 {
 	Snapshot	snapshot = atx_snapshot_take();
 	AtxCursor	cursor;
 	bool		found;
 
 	atx_cursor_open(&cursor, &by_service, false);
-	found = atx_cursor_find(&cursor, snapshot, &service_id, 1);
+	begin_granted(&cursor, snapshot, service_id);
+	found = atx_cursor_next(&cursor);
 	if (found)
 		read_row(&cursor, claim);
 	atx_cursor_close(&cursor);
@@ -269,18 +265,12 @@ atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims)
 	AtxCursor	cursor;
 
 	atx_cursor_open(&cursor, &by_service, false);
-	atx_cursor_begin(&cursor, snapshot, &service_id, 1);
+	if (with_waiting)
+		atx_cursor_begin(&cursor, snapshot, &service_id, 1);
+	else
+		begin_granted(&cursor, snapshot, service_id);
 	while (atx_cursor_next(&cursor))
-	{
-		AtxClaim   *claim = next_found(&found);
-
-		read_row(&cursor, claim);
-		if (!with_waiting && !ATX_CLAIM_GRANTED(claim))
-		{
-			found.count--;
-			break;
-		}
-	}
+		read_row(&cursor, next_found(&found));
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
 	*claims = found.claims;
@@ -365,12 +355,19 @@ atx_claim_any_of_session(int64 session_id)
 }
 
 static int64
-count_claims(AtxStatement *statement, int64 id, int64 limit)
+count_claims(AtxTable *table, int64 id, int64 limit)
 {
-	Datum		values[] = {Int64GetDatum(id), Int64GetDatum(limit)};
+	Snapshot	snapshot = atx_snapshot_take();
+	int64		count = 0;
+	AtxCursor	cursor;
 
-	(void) atx_execute(statement, values, NULL);
-	return atx_result_int64(0, 1);
+	atx_cursor_open(&cursor, table, false);
+	atx_cursor_begin(&cursor, snapshot, &id, 1);
+	while (count < limit && atx_cursor_next(&cursor))
+		count++;
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return count;
 }
 
 /*
@@ -379,7 +376,7 @@ count_claims(AtxStatement *statement, int64 id, int64 limit)
 int64
 atx_claims_count_of_session(int64 session_id, int64 limit)
 {
-	return count_claims(&count_of_session, session_id, limit);
+	return count_claims(&by_session, session_id, limit);
 }
 
 /*
@@ -388,7 +385,7 @@ atx_claims_count_of_session(int64 session_id, int64 limit)
 int64
 atx_claims_count_of_service(int64 service_id, int64 limit)
 {
-	return count_claims(&count_of_service, service_id, limit);
+	return count_claims(&by_service, service_id, limit);
 }
 
 /* Move the cursor, open to write, to a claim that was read before. */

@@ -43,7 +43,7 @@ typedef struct AtxClaim
 
 extern void atx_claim_insert(const AtxClaim *claim, const AtxMoment *moment);
 extern bool atx_claim_find(int64 service_id, int64 position, AtxClaim *claim);
-extern bool atx_claim_first(int64 service_id, AtxClaim *claim);
+extern bool atx_claim_granted(int64 service_id, AtxClaim *claim);
 extern void atx_claims_require_unchanged(int64 service_id);
 extern int	atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims);
 extern int	atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims);
