@@ -41,7 +41,7 @@
 /* Those who have a part of the capacity, or all of it. */
 typedef struct Holders
 {
-	AtxClaim   *claims;
+	AtxClaim   *claims;			/* as they were read */
 	int			count;
 	int64		used;
 } Holders;
@@ -348,20 +348,19 @@ not_on_hold(const AtxCall *call)
 
 /*
  * Bring a service up to date: end what is over, and grant what can be.  True
- * if somebody still waits then; *used is what is granted.
+ * if somebody still waits then; tells how many have it and how much of it.
  */
 static bool
-settle(AtxCall *call, int64 *used)
+settle(AtxCall *call, Holders *holders)
 {
-	Holders		holders = read_holders(call);
 	AtxClaim	next;
 
-	if (remove_dead_holders(call, &holders))
-		holders = read_holders(call);
-	*used = holders.used;
+	*holders = read_holders(call);
+	if (remove_dead_holders(call, holders))
+		*holders = read_holders(call);
 	while (next_in_queue(call, &next))
 	{
-		if (*used + next.weight > call->type->claims->capacity(&call->service))
+		if (holders->used + next.weight > call->type->claims->capacity(&call->service))
 			return true;
 		if (!not_on_hold(call))
 		{
@@ -370,7 +369,8 @@ settle(AtxCall *call, int64 *used)
 		}
 		call->queue_from = next.queue_from = next.position;
 		atx_claim_grant(call, &next);
-		*used += next.weight;
+		holders->used += next.weight;
+		holders->count++;
 	}
 	return false;
 }
@@ -381,9 +381,9 @@ settle(AtxCall *call, int64 *used)
 void
 atx_claims_settle(AtxCall *call)
 {
-	int64		used;
+	Holders		holders;
 
-	(void) settle(call, &used);
+	(void) settle(call, &holders);
 }
 
 /*
@@ -413,13 +413,11 @@ atx_claim_fits_instead(AtxCall *call, const AtxClaim *granted, const AtxClaim *c
  * if nobody held the service.
  */
 static bool
-is_free(AtxCall *call, int32 weight, bool *on_hold)
+is_free(AtxCall *call, int32 weight, Holders *holders, bool *on_hold)
 {
-	int64		used;
-
 	*on_hold = false;
-	if (settle(call, &used) ||
-		used + weight > call->type->claims->capacity(&call->service))
+	if (settle(call, holders) ||
+		holders->used + weight > call->type->claims->capacity(&call->service))
 		return false;
 	*on_hold = !not_on_hold(call);
 	return !*on_hold;
@@ -436,13 +434,14 @@ refuse_too_many(const char *what, int64 id)
 
 /* Counting each time would make a long queue slow. */
 static void
-check_limits(const AtxClaim *claim)
+check_limits(const AtxCall *call, int holders, const AtxClaim *claim)
 {
 	if (claim->claim_id % COUNT_EVERY != 0)
 		return;
 	if (atx_claims_count_of_session(claim->session_id, ATX_MAX_CLAIMS) >= ATX_MAX_CLAIMS)
 		refuse_too_many("of session", claim->session_id);
-	if (atx_claims_count_of_service(claim->service_id, ATX_MAX_CLAIMS) >= ATX_MAX_CLAIMS)
+	if (holders + atx_claims_count_waiting(claim->service_id, call->queue_from,
+										   ATX_MAX_CLAIMS) >= ATX_MAX_CLAIMS)
 		refuse_too_many("on service", claim->service_id);
 }
 
@@ -481,8 +480,9 @@ insert_waiting(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim)
 bool
 atx_claim_request(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim)
 {
+	Holders		holders;
 	bool		on_hold;
-	bool		free = is_free(call, request->weight, &on_hold);
+	bool		free = is_free(call, request->weight, &holders, &on_hold);
 
 	if (!free && request->timeout == 0)
 		return false;
@@ -498,7 +498,7 @@ atx_claim_request(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim
 	claim->claim_id = atx_index_draw(call->authority);
 	call->index = claim->claim_id;
 	call->changed = true;
-	check_limits(claim);
+	check_limits(call, holders.count, claim);
 	if (free)
 		insert_granted(call, claim);
 	else

@@ -354,38 +354,51 @@ atx_claim_any_of_session(int64 session_id)
 	return atx_row_exists(&by_session, session_id);
 }
 
-static int64
-count_claims(AtxTable *table, int64 id, int64 limit)
+static int
+count_rest(AtxCursor *cursor, int limit)
 {
-	Snapshot	snapshot = atx_snapshot_take();
-	int64		count = 0;
-	AtxCursor	cursor;
+	int			count = 0;
 
-	atx_cursor_open(&cursor, table, false);
-	atx_cursor_begin(&cursor, snapshot, &id, 1);
-	while (count < limit && atx_cursor_next(&cursor))
+	while (count < limit && atx_cursor_next(cursor))
 		count++;
-	atx_cursor_close(&cursor);
-	atx_snapshot_release(snapshot);
 	return count;
 }
 
 /*
  * How many claims a session has, counting to limit.
  */
-int64
-atx_claims_count_of_session(int64 session_id, int64 limit)
+int
+atx_claims_count_of_session(int64 session_id, int limit)
 {
-	return count_claims(&by_session, session_id, limit);
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	int			count;
+
+	atx_cursor_open(&cursor, &by_session, false);
+	atx_cursor_begin(&cursor, snapshot, &session_id, 1);
+	count = count_rest(&cursor, limit);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return count;
 }
 
 /*
- * How many claims there are on a service, counting to limit.
+ * How many claims wait for a service, which is known to have nobody up to the
+ * position queue_from, counting to limit.
  */
-int64
-atx_claims_count_of_service(int64 service_id, int64 limit)
+int
+atx_claims_count_waiting(int64 service_id, int64 queue_from, int limit)
 {
-	return count_claims(&by_service, service_id, limit);
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	int			count;
+
+	atx_cursor_open(&cursor, &by_service, false);
+	atx_cursor_begin_after(&cursor, snapshot, service_id, queue_from);
+	count = count_rest(&cursor, limit);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return count;
 }
 
 /* Move the cursor, open to write, to a claim that was read before. */

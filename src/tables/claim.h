@@ -50,8 +50,8 @@ extern int	atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim *
 extern bool atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim);
 extern int	atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims);
 extern bool atx_claim_any_of_session(int64 session_id);
-extern int64 atx_claims_count_of_session(int64 session_id, int64 limit);
-extern int64 atx_claims_count_of_service(int64 service_id, int64 limit);
+extern int	atx_claims_count_of_session(int64 session_id, int limit);
+extern int	atx_claims_count_waiting(int64 service_id, int64 queue_from, int limit);
 extern void atx_claim_change(const AtxClaim *claim, int64 position, const AtxMoment *moment);
 extern void atx_claim_delete(const AtxClaim *claim);
 
