@@ -46,6 +46,8 @@ extern bool atx_row_exists(AtxTable *table, int64 key);
 extern void atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
 extern void atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key,
 								   int64 after);
+extern void atx_cursor_begin_between(AtxCursor *cursor, Snapshot snapshot, int64 key,
+									 int64 after, int64 before);
 extern void atx_cursor_begin_before(AtxCursor *cursor, Snapshot snapshot, int64 key,
 									int64 before);
 extern bool atx_cursor_next(AtxCursor *cursor);

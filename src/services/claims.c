@@ -36,7 +36,7 @@
 #define LOCKS_NEEDED	(ATX_MAX_PRIVATE_LOCKS / 4)
 
 /* The limits are counted for one claim in so many. */
-#define COUNT_EVERY		64
+#define COUNT_EVERY		256
 
 /* Those who have a part of the capacity, or all of it. */
 typedef struct Holders
@@ -123,7 +123,7 @@ leave_delay(AtxCall *call, const AtxClaim *claim)
 	delay.wait_until = tick_after(call, call->service.delay);
 	delay.candidate = NULL;
 	atx_claim_insert(&delay, &call->moment);
-	call->vacant = false;
+	call->knows_granted = false;
 	atx_transaction_wakes_worker();
 }
 
@@ -136,27 +136,43 @@ is_alone(const AtxCall *call, const AtxClaim *claim)
 }
 
 /*
- * The granted claims of a service; returns how many.
- *
- * To see that there are no others means to pass all that were granted since
- * the table was last vacuumed, so it is not asked for where it is known: the
- * newest comes first, and is mostly the only one.
+ * To see that there are no other grants means to pass all that there were
+ * since the table was last vacuumed, so it is not asked for where it is known:
+ * the newest comes first, and is mostly the only one.
+ */
+static void
+read_granted(AtxCall *call)
+{
+	AtxClaim   *first = palloc(sizeof(AtxClaim));
+
+	call->granted = first;
+	call->ngranted = atx_claim_granted(call->service.service_id, first) ? 1 : 0;
+	if (call->ngranted > 0 && !is_alone(call, first))
+		call->ngranted = atx_claims_of_service(call->service.service_id, false,
+											   &call->granted);
+	call->knows_granted = true;
+}
+
+/*
+ * The granted claims of a service; returns how many.  They are read once: only
+ * the call itself can change them.
  */
 int
 atx_claims_granted(AtxCall *call, AtxClaim **claims)
 {
-	AtxClaim   *first;
+	if (!call->knows_granted)
+		read_granted(call);
+	*claims = call->granted;
+	return call->ngranted;
+}
 
-	if (call->vacant)
-		return 0;
-	first = palloc(sizeof(AtxClaim));
-	call->vacant = !atx_claim_granted(call->service.service_id, first);
-	if (call->vacant)
-		return 0;
-	*claims = first;
-	if (is_alone(call, first))
-		return 1;
-	return atx_claims_of_service(call->service.service_id, false, claims);
+/* A grant was ended, after which there may be others. */
+static void
+forget_granted(AtxCall *call, const AtxClaim *ended)
+{
+	call->queue_from = Max(call->queue_from, ended->queue_from);
+	call->knows_granted = is_alone(call, ended);
+	call->ngranted = 0;
 }
 
 /*
@@ -171,10 +187,7 @@ atx_claim_end(AtxCall *call, const AtxClaim *claim)
 		return false;
 	atx_claim_delete(claim);
 	if (ATX_CLAIM_GRANTED(claim))
-	{
-		call->queue_from = Max(call->queue_from, claim->queue_from);
-		call->vacant = call->vacant || is_alone(call, claim);
-	}
+		forget_granted(call, claim);
 	tell(call, ATX_CLAIM_GRANTED(claim) ? "released" : "withdrawn", claim);
 	ring(claim);
 	/* Those who wait to hold the service look again. */
@@ -227,7 +240,7 @@ atx_claim_grant(AtxCall *call, AtxClaim *claim)
 
 	atx_claim_change(claim, -token, &call->moment);
 	claim->position = -token;
-	call->vacant = false;
+	call->knows_granted = false;
 	call->changed = true;
 	tell(call, "granted", claim);
 	if (rules->granted != NULL)
@@ -454,7 +467,7 @@ insert_granted(AtxCall *call, AtxClaim *claim)
 	claim->queue_from = claim->claim_id;
 	claim->wait_until = ATX_WAIT_FOR_EVER;
 	atx_claim_insert(claim, &call->moment);
-	call->vacant = false;
+	call->knows_granted = false;
 	tell(call, "granted", claim);
 	if (rules->granted != NULL)
 		rules->granted(call, claim);

@@ -39,6 +39,12 @@ enum
 	CLAIM_COLUMNS = CLAIM_QUEUE_FROM
 };
 
+/*
+ * A scan reads a page of the index as a whole, however long the queue is, but
+ * no further than it may go.  The next in a busy queue is mostly this near.
+ */
+#define NEAR	32
+
 static AtxTable by_service = {"claim", "claim_pkey"};
 static AtxTable by_session = {"claim", "claim_session"};
 
@@ -314,8 +320,14 @@ atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim)
 	bool		found;
 
 	atx_cursor_open(&cursor, &by_service, false);
-	atx_cursor_begin_after(&cursor, snapshot, service_id, queue_from);
+	atx_cursor_begin_between(&cursor, snapshot, service_id, queue_from,
+							 queue_from + NEAR);
 	found = atx_cursor_next(&cursor);
+	if (!found)
+	{
+		atx_cursor_begin_after(&cursor, snapshot, service_id, queue_from);
+		found = atx_cursor_next(&cursor);
+	}
 	if (found)
 		read_row(&cursor, claim);
 	atx_cursor_close(&cursor);
