@@ -148,31 +148,30 @@ atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 af
 }
 
 /*
- * The same where the second is also less than another.
+ * The same where the second is also no greater than a third value.
  */
 void
 atx_cursor_begin_between(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 after,
-						 int64 before)
+						 int64 last)
 {
 	ScanKeyData keys[3];
 
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
 	ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(after));
-	ScanKeyInit(&keys[2], 2, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(before));
+	ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
 	begin_scan(cursor, snapshot, keys, 3);
 }
 
 /*
- * The same where the second is less than another.  Those that have it or more
- * are not even passed, if they are dead.
+ * The same where the second is no greater than another.
  */
 void
-atx_cursor_begin_before(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 before)
+atx_cursor_begin_to(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 last)
 {
 	ScanKeyData keys[2];
 
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
-	ScanKeyInit(&keys[1], 2, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(before));
+	ScanKeyInit(&keys[1], 2, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
 	begin_scan(cursor, snapshot, keys, 2);
 }
 

@@ -47,9 +47,8 @@ extern void atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *
 extern void atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key,
 								   int64 after);
 extern void atx_cursor_begin_between(AtxCursor *cursor, Snapshot snapshot, int64 key,
-									 int64 after, int64 before);
-extern void atx_cursor_begin_before(AtxCursor *cursor, Snapshot snapshot, int64 key,
-									int64 before);
+									 int64 after, int64 last);
+extern void atx_cursor_begin_to(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 last);
 extern bool atx_cursor_next(AtxCursor *cursor);
 extern Datum atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull);
 extern bool atx_cursor_written_here(AtxCursor *cursor);

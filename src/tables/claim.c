@@ -203,7 +203,7 @@ atx_claim_find(int64 service_id, int64 position, AtxClaim *claim)
 static void
 begin_granted(AtxCursor *cursor, Snapshot snapshot, int64 service_id)
 {
-	atx_cursor_begin_before(cursor, snapshot, service_id, 0);
+	atx_cursor_begin_to(cursor, snapshot, service_id, -1);
 }
 
 /*
