@@ -39,10 +39,10 @@ typedef struct Attendance
 	AtxAttention *channels;		/* of the session, then of the streams'
 								 * services */
 	int			nchannels;
-}			Attendance;
+} Attendance;
 
 static void
-attend(int64 session_id, Attendance * attendance)
+attend(int64 session_id, Attendance *attendance)
 {
 	attendance->nstreams = atx_stream_of_session(session_id, &attendance->streams);
 	attendance->channels = palloc(sizeof(AtxAttention) * (attendance->nstreams + 1));
@@ -55,7 +55,7 @@ attend(int64 session_id, Attendance * attendance)
 }
 
 static bool
-any_pending(const Attendance * attendance)
+any_pending(const Attendance *attendance)
 {
 	for (int i = 0; i < attendance->nstreams; i++)
 		if (atx_stream_pending(&attendance->streams[i]))

@@ -158,7 +158,7 @@ atx_event_page(int64 service_id, int64 after, const char *key, int limit,
  * then says which of them it wants.
  */
 void
-atx_event_scan_begin(AtxEventScan * scan, Snapshot snapshot, int64 service_id, int64 after)
+atx_event_scan_begin(AtxEventScan *scan, Snapshot snapshot, int64 service_id, int64 after)
 {
 	scan->key = scan->type = NULL;
 	atx_cursor_open(&scan->cursor, &event_table, false);
@@ -167,7 +167,7 @@ atx_event_scan_begin(AtxEventScan * scan, Snapshot snapshot, int64 service_id, i
 
 /* Is a column the text that is wanted, if one is? */
 static bool
-is_wanted(AtxEventScan * scan, int column, const char *wanted)
+is_wanted(AtxEventScan *scan, int column, const char *wanted)
 {
 	bool		isnull;
 	Datum		value;
@@ -208,7 +208,7 @@ read_row(AtxCursor *cursor, AtxEvent *event)
  * Go to the next that is wanted; false if there is none.
  */
 bool
-atx_event_scan_next(AtxEventScan * scan, AtxEvent *event)
+atx_event_scan_next(AtxEventScan *scan, AtxEvent *event)
 {
 	while (atx_cursor_next(&scan->cursor))
 	{
@@ -222,7 +222,7 @@ atx_event_scan_next(AtxEventScan * scan, AtxEvent *event)
 }
 
 void
-atx_event_scan_end(AtxEventScan * scan)
+atx_event_scan_end(AtxEventScan *scan)
 {
 	atx_cursor_close(&scan->cursor);
 }

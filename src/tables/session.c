@@ -63,6 +63,15 @@ static AtxTable session_table = {
 	.indexed_whole = true
 };
 
+/* What a session's row says of its life. */
+typedef struct Standing
+{
+	Oid			owner;
+	bool		lives;
+	bool		expired;
+	bool		closing;
+} Standing;
+
 static AtxStatement leave_closing = {
 	"UPDATE atomix.session SET state = 'closing' WHERE session_id = $1",
 	1, {INT8OID}
@@ -82,12 +91,6 @@ static AtxStatement opened_all = {
 	" JOIN atomix.service v ON v.service_id = a.service_id"
 	" WHERE a.session_id = $1 AND v.type = d->>'type' AND v.name = d->>'name'"
 	" AND v.namespace = COALESCE(d->>'namespace', '')))",
-	1, {INT8OID}
-};
-
-static AtxStatement find_session = {
-	"SELECT s.owner::pg_catalog.oid, s.ended_at IS NULL, s.cause, s.state"
-	" FROM atomix.session s WHERE s.session_id = $1",
 	1, {INT8OID}
 };
 
@@ -379,22 +382,53 @@ atx_session_service_opened(int64 session_id)
 		(void) atx_execute(&opened_all, values, NULL);
 }
 
+static bool
+column_is(AtxCursor *cursor, int column, const char *value)
+{
+	bool		isnull;
+	Datum		found = atx_cursor_datum(cursor, column, &isnull);
+
+	return !isnull && strcmp(TextDatumGetCString(found), value) == 0;
+}
+
+static bool
+find_standing(int64 session_id, Standing *standing)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &session_table, false);
+	found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
+	if (found)
+	{
+		bool		isnull;
+
+		standing->owner = DatumGetObjectId(atx_cursor_datum(&cursor, SESSION_OWNER, &isnull));
+		(void) atx_cursor_datum(&cursor, SESSION_ENDED_AT, &standing->lives);
+		standing->expired = column_is(&cursor, SESSION_CAUSE, "expired");
+		standing->closing = column_is(&cursor, SESSION_STATE, "closing");
+	}
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
 /*
  * What a session is, and whose: done while it lives, else why it does not.
  */
 AtxOutcome
 atx_session_outcome(int64 session_id, Oid *owner)
 {
-	Datum		values[] = {Int64GetDatum(session_id)};
+	Standing	standing;
 
 	*owner = InvalidOid;
-	if (atx_execute(&find_session, values, NULL) == 0)
+	if (!find_standing(session_id, &standing))
 		return ATX_SESSION_UNKNOWN;
-	*owner = atx_result_oid(0, 1);
-	if (DatumGetBool(atx_result_datum(0, 2)))
+	*owner = standing.owner;
+	if (standing.lives)
 		return ATX_DONE;
-	return !atx_result_isnull(0, 3) && strcmp(atx_result_text(0, 3), "expired") == 0 ?
-		ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
+	return standing.expired ? ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
 }
 
 /*
@@ -430,10 +464,9 @@ atx_session_ack_floor(int64 session_id, int64 *floor)
 bool
 atx_session_is_closing(int64 session_id)
 {
-	Datum		values[] = {Int64GetDatum(session_id)};
+	Standing	standing;
 
-	return atx_execute(&find_session, values, NULL) > 0 &&
-		strcmp(atx_result_text(0, 4), "closing") == 0;
+	return find_standing(session_id, &standing) && standing.closing;
 }
 
 /*

@@ -334,7 +334,7 @@ add_replayed(Snapshot snapshot, AtxStreamPage *page, int limit)
 }
 
 static void
-scan_events(AtxEventScan * scan, Snapshot snapshot, const AtxStream *stream)
+scan_events(AtxEventScan *scan, Snapshot snapshot, const AtxStream *stream)
 {
 	atx_event_scan_begin(scan, snapshot, stream->service_id, stream->revision);
 	scan->key = stream->key;
