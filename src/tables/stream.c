@@ -109,7 +109,7 @@ static AtxStatement acknowledge = {
 	"WITH gone AS (DELETE FROM atomix.replay WHERE session_id = $1 AND sequence_num = $2"
 	" AND output_num <= $3)"
 	" UPDATE atomix.stream SET acked = $3, revision = $4"
-	" WHERE session_id = $1 AND sequence_num = $2",
+	" WHERE session_id = $1 AND sequence_num = $2 AND acked < $3",
 	4, {INT8OID, INT8OID, INT8OID, INT8OID}
 };
 
@@ -351,6 +351,17 @@ atx_stream_lock(int64 session_id, int64 sequence_num, bool wait, AtxStream *stre
 }
 
 /*
+ * Is that command of the session a stream, be its row locked?
+ */
+bool
+atx_stream_exists(int64 session_id, int64 sequence_num)
+{
+	int64		key[] = {session_id, sequence_num};
+
+	return atx_row_exists(&stream_table, key, 2);
+}
+
+/*
  * The revision at which a stream, whose row is locked, stands once its outputs
  * up to output_num are acknowledged; false if there are not so many.
  */
@@ -374,7 +385,8 @@ atx_stream_locate(const AtxStream *stream, int64 output_num, int64 *revision)
 }
 
 /*
- * Move the position of a stream, whose row is locked, on to that.
+ * Move the position of a stream, whose row is locked, on to that, unless it is
+ * there already.
  */
 void
 atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision)
@@ -395,7 +407,7 @@ atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision
 bool
 atx_stream_any_of_session(int64 session_id)
 {
-	return atx_row_exists(&stream_table, session_id);
+	return atx_row_exists(&stream_table, &session_id, 1);
 }
 
 /*
@@ -404,7 +416,7 @@ atx_stream_any_of_session(int64 session_id)
 bool
 atx_stream_any_of_service(int64 service_id)
 {
-	return atx_row_exists(&stream_of_service, service_id);
+	return atx_row_exists(&stream_of_service, &service_id, 1);
 }
 
 /*

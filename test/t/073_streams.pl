@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use AtomixBloom qw(document new_filter);
+use AtomixProto qw(delimited encode_message varint);
 use AtomixTest qw(advance_clock await_state new_node);
 use AtomixWire qw(counter_input election_input keep_alive_input map_input operation_result);
 use Test::More;
@@ -101,6 +102,7 @@ is( told('map', 6),
 	  . numbered(2, 'a=1', 'b=1', 'a=2', 'c=', 'd=4', 'b', 't=5', 't', 'a', 'c', 'd'),
 	'entries and their changes, without a value where they are removed');
 is(told('map', 1, 2), '1 open events: nothing, 2: UPDATE a=2', 'no more than are asked for');
+is(told('map', 1, 2147483647), told('map', 1), 'however many may be asked for');
 
 # Indexes grow, are those of the entries, and the same for all.
 my @outputs = $wire->fetch('map', $session, 2);
@@ -232,6 +234,13 @@ is(keep_alive(21, [@open], 1 => 10, 5 => 4), 'OK', 'all');
 is(firsts(), '1:- 2:5 3:1 4:3 5:- 6:1', 'there are no more');
 run("SELECT atomix.map_put_text('m', 'n', '1')");
 is(told('map', 1), '11: INSERT n=1', 'the numbers go on');
+
+# A map on the wire may have a key twice.
+my $twice = encode_message('atomix.multiraft.v1.KeepAliveInput',
+	keep_alive_input($session, 21, filter(@open), { 6 => 5 })->{keep_alive});
+$twice .= delimited(4, varint(8) . varint(6) . varint(16) . varint(3));
+is($wire->apply_bytes('', delimited(2, $twice))->{status}, 'OK', 'two numbers for one');
+is(firsts(), '1:11 2:5 3:1 4:3 5:- 6:6', 'the greater one counts');
 
 # What is not pending any more ends.
 my @kept = grep { $_ != 2 && $_ != 5 && $_ != 11 } @open;
