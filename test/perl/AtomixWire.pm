@@ -236,7 +236,18 @@ sub fetch
 	} split /\n/, $found;
 }
 
-# The same in one line, as people would say it.
+# The event in an output of a stream of a map's or a counter's events, its type
+# by name.
+sub change
+{
+	my ($type, $bytes) = @_;
+	my $output = decode_message("atomix.multiraft.$type.v1.$service_type{$type}Output", $bytes);
+	my $event = $output->{events}{event};
+
+	return { %$event, type => enum_name("atomix.multiraft.$type.v1.Event.Type", $event->{type}) };
+}
+
+# What fetch gives in one line, as people would say it.
 sub told
 {
 	my ($self, $type, @rest) = @_;

@@ -11,7 +11,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use AtomixTest qw(advance_clock await_no_worker await_rest await_state
-  await_worker new_node notifications open_session query_error start_query
+  await_waiting await_worker new_node notifications open_session query_error start_query
   start_wait wait_answer);
 use AtomixWire qw(counter_input election_input map_input);
 use Test::More;
@@ -107,10 +107,10 @@ sub all_wake
 {
 	my ($name) = @_;
 
-	woken_ok($put, "map $name");
-	woken_ok("SELECT atomix.counter_increment('counter')", "counter $name");
+	woken_ok($put, "map$name");
+	woken_ok("SELECT atomix.counter_increment('counter')", "counter$name");
 	woken_ok("SELECT atomix.election_enter($silent, 'election', 'x'),
-		atomix.election_withdraw($silent, 'election')", "election $name");
+		atomix.election_withdraw($silent, 'election')", "election$name");
 	return;
 }
 
@@ -218,12 +218,12 @@ $waiter->query_safe(qq{BEGIN;
 		RETURN 'canceled';
 	END \$\$});
 start_query($waiter, "SELECT pg_temp.try_wait($session)");
-AtomixTest::await_waiting($node, $pid, 'Extension Extension') or die 'nobody waits';
+await_waiting($node, $pid, 'Extension Extension') or die 'nobody waits';
 run("SELECT pg_cancel_backend($pid)");
 like($waiter->query(''), qr/canceled/, 'the cancellation of a wait is caught');
 undisturbed_ok($pid, 'caught');
 start_query($waiter, "SELECT pg_temp.try_wait($session)");
-AtomixTest::await_waiting($node, $pid, 'Extension Extension') or die 'nobody waits';
+await_waiting($node, $pid, 'Extension Extension') or die 'nobody waits';
 $caller->query_safe($put);
 like($waiter->query(''), qr/true/, 'it can wait again');
 $waiter->query_safe('COMMIT');
@@ -243,12 +243,15 @@ woken_ok($put, 'after that, too');
 sub overflow_ok
 {
 	my ($name) = @_;
-	my $pid = start_wait($node, $waiter, $session, "'10 min'");
+	my $pid = start_wait($node, $waiter, $session, "'20 s'");
+	my $began = now();
 
 	kill('STOP', $pid) or die "could not stop the waiter: $!";
 	$caller->query_safe("BEGIN; $put; SELECT count(atomix._ring(n)) FROM generate_series(1, 50000) AS n; COMMIT");
 	kill('CONT', $pid) or die "could not continue the waiter: $!";
-	is((wait_answer($waiter))[0], 't', "$name: the event is found");
+	my ($answer, $woke) = wait_answer($waiter);
+	is($answer, 't', "$name: the event is found");
+	cmp_ok($woke - $began, '<', 15, "$name: before the time is over");
 	acknowledge();
 	return;
 }
@@ -345,7 +348,7 @@ my $launcher = run("SELECT pid FROM pg_stat_activity WHERE backend_type = 'atomi
 kill('STOP', $launcher) or die "could not stop the launcher: $!";
 run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'atomix worker'");
 await_no_worker($node, 'postgres');
-all_wake('without a worker');
+all_wake(' without a worker');
 overflow_ok('50000 rings without a worker');
 kill('CONT', $launcher) or die "could not continue the launcher: $!";
 
