@@ -11,8 +11,8 @@ use lib "$FindBin::RealBin/../perl";
 
 use AtomixFeed qw(check_feed check_resume outputs_as_events read_events
   rebuild_counter rebuild_map);
-use AtomixTest qw(advance_clock await_rest await_worker new_node open_session
-  psql_sqlstate query_error worker_pid);
+use AtomixTest qw(advance_clock await_rest await_waiting await_worker
+  new_node open_session start_query worker_pid);
 use Test::More;
 
 my $node = new_node('consumers', 'autovacuum = off', 'max_prepared_transactions = 4',
@@ -63,8 +63,6 @@ sub fetched
 	return outputs('map', "atomix.fetch_outputs($session, 1, " . ($rows // 1000) . ')');
 }
 
-sub numbers { return join(' ', map { $_->[0] . ($_->[1] eq 'close' ? ' close' : '') } @_); }
-
 #
 # The checker finds what it looks for.
 #
@@ -105,6 +103,23 @@ is(check_feed(0, 101, @paged), '', 'page by page: whole');
 is_deeply(rebuild_map(@paged), {}, 'and each removal once');
 is(join(' ', map { $_->[2] } @paged[ 51 .. 100 ]), join(' ', map { $_->[2] } read_events(\&run, 'clear')),
 	'in the order of the changes');
+
+#
+# Writers that wait for each other: the order is that of their commits, and a
+# transaction is in one piece, whoever came first.
+#
+
+my $order = new_stream('map', 'order', 'map events');
+my ($one, $two) = map { $node->background_psql('postgres') } 1 .. 2;
+my $pid = $two->query_safe('SELECT pg_backend_pid()');
+
+$one->query_safe("BEGIN; SELECT atomix.map_put_text('order', 'a', '1')");
+start_query($two, "SELECT atomix.map_put_text('order', 'b', '2')");
+await_waiting($node, $pid, 'Lock %') or die 'the second writer does not wait';
+$one->query_safe("SELECT atomix.map_put_text('order', 'c', '1'); COMMIT");
+$two->query('');
+is(join(' ', map { $_->[2] // $_->[1] } fetched($order)), 'open a c b', 'in the order of commits');
+$_->quit for $one, $two;
 
 #
 # Consumers at random.  Each applies what it gets to a table and acknowledges

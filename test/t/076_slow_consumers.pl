@@ -179,7 +179,6 @@ is(run("SELECT closed, reason FROM atomix.streams WHERE session_id = $slow"),
 is(run("SELECT convert_from(output, 'UTF8') FROM atomix.fetch_outputs($slow, 1)"),
 	'events were not acknowledged for as long as they are kept', 'in the output');
 is(run("SELECT state || ' ' || status FROM atomix.outcome($slow, 1)"), 'complete CONFLICT', 'and the outcome');
-
 is(run("SELECT atomix.wait_events($slow, '0')"), 't', 'it is not waited in vain');
 add('behind', 8, 'map');
 is(outputs($slow), '10 close', 'nothing comes after it');
