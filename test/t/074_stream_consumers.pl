@@ -119,6 +119,23 @@ await_waiting($node, $pid, 'Lock %') or die 'the second writer does not wait';
 $one->query_safe("SELECT atomix.map_put_text('order', 'c', '1'); COMMIT");
 $two->query('');
 is(join(' ', map { $_->[2] // $_->[1] } fetched($order)), 'open a c b', 'in the order of commits');
+# What is acknowledged stands or falls with the transaction, or a part of it,
+# also for the process that did it.
+my $left = "SELECT string_agg(output_num::text, ' ' ORDER BY output_num) FROM atomix.fetch_outputs($order, 1)";
+
+for my $case (
+	[ "BEGIN; SELECT atomix.ack($order, 1, 3); ROLLBACK", '1 2 3 4' ],
+	[ "BEGIN; SAVEPOINT s; SELECT atomix.ack($order, 1, 3); ROLLBACK TO s; COMMIT", '1 2 3 4' ],
+	[ "BEGIN; SELECT atomix.ack($order, 1, 2); SAVEPOINT s; SELECT atomix.ack($order, 1, 4);
+		ROLLBACK TO s; COMMIT", '3 4' ],
+	[ "BEGIN; SAVEPOINT s; SELECT atomix.ack($order, 1, 3); RELEASE s; COMMIT", '4' ])
+{
+	my ($transaction, $expected) = @$case;
+
+	$one->query_safe($transaction);
+	is($one->query_safe($left), $expected, "$expected are left");
+	is(run($left), $expected, 'for others, too');
+}
 $_->quit for $one, $two;
 
 #

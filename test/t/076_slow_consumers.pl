@@ -14,7 +14,7 @@ use AtomixTest qw(advance_clock await_rest await_worker new_node open_session
 use Test::More;
 
 my $node = new_node('slow', 'autovacuum = off', 'max_prepared_transactions = 4',
-	'wal_writer_delay = 10s', "atomix.event_retention = '1 h'");
+	'wal_writer_delay = 10s', 'wal_level = replica', "atomix.event_retention = '1 h'");
 my %number;
 
 await_worker($node, 'postgres');
@@ -288,6 +288,40 @@ for my $n (1 .. 25)
 is($torn, '', 'nobody sees a hole');
 note "$told streams were closed";
 
+#
+# A standby that takes over may lack events that were sent: streams do not go
+# on there, and are not mistaken for others.
+#
+
+my $moved = new_stream('moved', 'counter events');
+add('moved', 3);
+ack($moved, 2);
 $consumer->quit;
+$node->stop;
+$node->backup_fs_cold('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 0);
+$standby->set_standby_mode;
+$standby->start;
+$node = $standby;
+is(outputs($moved), '3, 4', 'a standby shows outputs');
+is(psql_sqlstate($node, "SELECT atomix.ack($moved, 1, 3)"), '25006', 'and takes no acknowledgement');
+$standby->promote;
+$node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM atomix.partition_events(1)') or die 'no new term';
+is(psql_sqlstate($node, "SELECT * FROM atomix.fetch_outputs($moved, 1)"), 'MX007',
+	'after a promotion the stream does not go on');
+is(run("SELECT atomix.wait_events($moved, '0')"), 't', 'which is an event');
+add('moved', 4);
+is(psql_sqlstate($node, "SELECT * FROM atomix.fetch_outputs($moved, 1)"), 'MX007', 'whatever comes');
+new_stream('moved', 'counter events', $moved);
+add('moved', 1);
+is(outputs($moved, 2), '1 open, 2', 'another one begins');
+is(psql_sqlstate($node, "SELECT * FROM atomix.fetch_outputs($moved, 1)"), 'MX007', 'and the old one stays as it is');
+run("SELECT atomix.ack($moved, 1)");
+is(run("SELECT atomix.ack($moved, 2, 2), atomix.wait_events($moved, '0')"), '|f', 'it is given up');
+add('moved', 7);
+retire();
+is(outputs($moved, 2), '10 close', 'retention is as before');
+
 $node->stop;
 done_testing();
