@@ -1,10 +1,11 @@
 #!/bin/bash
 #
 # Build with every warning an error, then run every test; with --full, also
-# the long ones in test/t-full.  The last line is "N passed, N failed": the
-# single tests of pg_regress and the isolation tester, the assertions of pgTAP
-# and TAP files, the checks of lint.  A step that breaks in any other way
-# counts as one failure.
+# the long ones in test/t-full, and whether tests notice the mutants in
+# test/mutants.  The last line is "N passed, N failed": the single tests of
+# pg_regress and the isolation tester, the assertions of pgTAP and TAP files,
+# the checks of lint, mutants.  A step that breaks in any other way counts as
+# one failure.
 
 set -eu -o pipefail
 # shellcheck source=tools/harness.sh
@@ -150,5 +151,9 @@ if [ "${1:-}" = --full ]; then
 	files+=(test/t-full/*.pl)
 fi
 tap_files "${files[@]}"
+
+if [ "${1:-}" = --full ]; then
+	step mutants 1800 env -u ATOMIX_HARNESS tools/mutants.sh || :
+fi
 
 finish

@@ -12,7 +12,7 @@ major=${PG_MAJOR:-15}
 
 packages_for()
 {
-	echo gcc libc6-dev make perl libipc-run-perl python3-protobuf \
+	echo gcc libc6-dev make patch perl libipc-run-perl python3-protobuf \
 		protobuf-compiler libprotobuf-dev \
 		protobuf-c-compiler libprotobuf-c-dev
 

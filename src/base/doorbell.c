@@ -147,7 +147,8 @@ note_ring(int64 channel, bool told)
 	if (doorbell == NULL)
 		return;
 	/* What is noted by now is kept at least as long as a new note would be. */
-	if (nnoted > 0 && noted[nnoted - 1].channel == channel)
+	if (nnoted > 0 && noted[nnoted - 1].channel == channel &&
+		(noted[nnoted - 1].told || !told))
 		return;
 	if (nnoted == max_noted)
 	{

@@ -206,17 +206,18 @@ atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkey
 }
 
 /*
- * Is there a row, in its newest version, whose first key column has a value?
+ * Is there a row, in its newest version, whose first key columns have these
+ * values?
  */
 bool
-atx_row_exists(AtxTable *table, int64 key)
+atx_row_exists(AtxTable *table, const int64 *key, int nkeys)
 {
 	Snapshot	snapshot = atx_snapshot_take();
 	AtxCursor	cursor;
 	bool		found;
 
 	atx_cursor_open(&cursor, table, false);
-	found = atx_cursor_find(&cursor, snapshot, &key, 1);
+	found = atx_cursor_find(&cursor, snapshot, key, nkeys);
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
 	return found;

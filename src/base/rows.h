@@ -46,7 +46,7 @@ extern void atx_snapshot_release(Snapshot snapshot);
 
 extern void atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write);
 extern bool atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
-extern bool atx_row_exists(AtxTable *table, int64 key);
+extern bool atx_row_exists(AtxTable *table, const int64 *key, int nkeys);
 extern void atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
 extern void atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key,
 								   int64 after);

@@ -78,6 +78,17 @@ atx_scope_read_on(void)
 }
 
 /*
+ * Forget all that has been read in the present scope: for who stays in it and
+ * reads again and again.
+ */
+void
+atx_scope_forget(void)
+{
+	SPI_finish();
+	SPI_connect();
+}
+
+/*
  * Return to the caller's rights, search path and memory.
  */
 void

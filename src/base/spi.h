@@ -42,6 +42,7 @@ extern void atx_scope_enter(AtxScope *scope);
 extern void atx_scope_enter_to_read(AtxScope *scope);
 extern void atx_scope_read_on(void);
 extern void atx_scope_enter_as(AtxScope *scope, const AtxExtension *extension);
+extern void atx_scope_forget(void);
 extern void atx_scope_leave(AtxScope *scope);
 
 extern Snapshot atx_scope_snapshot(void);

@@ -51,6 +51,15 @@ add(Outputs *outputs, AtxOutputKind kind, int64 output_num, int64 index, bytea *
 	output->bytes = bytes;
 }
 
+/* Make room for so many, if as many are wanted. */
+static void
+expect(Outputs *outputs, int count)
+{
+	outputs->limit = Min(outputs->limit, count);
+	outputs->all = palloc_extended(sizeof(AtxOutput) * Max(outputs->limit, 1),
+								   MCXT_ALLOC_HUGE);
+}
+
 static bytea *
 text_or_null(const char *string)
 {
@@ -117,12 +126,15 @@ fetch(const AtxCommand *command, Outputs *outputs)
 
 	if (!atx_stream_page(command->session_id, command->sequence_num, outputs->limit, &page))
 	{
+		expect(outputs, 1);
 		add_outcome(outputs, command);
 		return ATX_ANSWER_DONE;
 	}
 	answer = check_history(&page);
 	if (answer.outcome != ATX_DONE)
 		return answer;
+	/* Beside what is on the page, what opens the stream, and what ends it. */
+	expect(outputs, page.count + 2);
 	add_stream(outputs, &page, command->index);
 	if (page.count > 0)
 		atx_make_durable(page.events[page.count - 1].event.xid);
@@ -167,13 +179,17 @@ no_such_output(int64 session_id, const AtxOutputAck *ack)
 							   ack->sequence_num, session_id, ack->output_num));
 }
 
-/* Does a command that is no stream have as many outputs? */
+/*
+ * Does a command that is no stream have as many outputs?  A stream may, if
+ * somebody else has it locked: it is left.
+ */
 static AtxAnswer
 check_outcome(int64 session_id, const AtxOutputAck *ack)
 {
 	AtxCommand	command;
 
-	if (!atx_command_find(session_id, ack->sequence_num, &command) ||
+	if (atx_stream_exists(session_id, ack->sequence_num) ||
+		!atx_command_find(session_id, ack->sequence_num, &command) ||
 		command.state == ATX_COMMAND_ACKNOWLEDGED ||
 		ack->output_num <= (command.state == ATX_COMMAND_RUNNING ? 0 : 1))
 		return ATX_ANSWER_DONE;
@@ -209,7 +225,7 @@ atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks, int count, b
 			return answer;
 	}
 	for (int i = 0; i < count; i++)
-		if (streams[i].session_id != 0 && acks[i].output_num > streams[i].acked)
+		if (streams[i].session_id != 0)
 			atx_stream_acknowledge(&streams[i], acks[i].output_num, revisions[i]);
 	return ATX_ANSWER_DONE;
 }

@@ -80,6 +80,8 @@ look_and_sleep(AtxScope *scope, int64 session_id, AtxTick until, bool *happened)
 	if (!*happened)
 		*happened = atx_doorbell_wait_any(attendance.channels, attendance.nchannels,
 										  Min(until, atx_now() + ATX_POLL_INTERVAL)) == 0;
+	/* Who attends to a busy service looks often. */
+	atx_scope_forget();
 	return ATX_ANSWER_DONE;
 }
 

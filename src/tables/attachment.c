@@ -85,7 +85,7 @@ atx_attachment_find_in(Snapshot snapshot, int64 session_id, int64 service_id)
 bool
 atx_attachment_any(int64 session_id)
 {
-	return atx_row_exists(&attachment_table, session_id);
+	return atx_row_exists(&attachment_table, &session_id, 1);
 }
 
 /*

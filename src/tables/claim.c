@@ -363,7 +363,7 @@ atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims)
 bool
 atx_claim_any_of_session(int64 session_id)
 {
-	return atx_row_exists(&by_session, session_id);
+	return atx_row_exists(&by_session, &session_id, 1);
 }
 
 static int

@@ -439,6 +439,17 @@ revision_after(const AtxStream *stream, int64 count, int64 *revision)
 }
 
 /*
+ * Is that command of the session a stream, be its row locked?
+ */
+bool
+atx_stream_exists(int64 session_id, int64 sequence_num)
+{
+	int64		key[] = {session_id, sequence_num};
+
+	return atx_row_exists(&stream_table, key, 2);
+}
+
+/*
  * The revision at which a stream, whose row is locked, stands once its outputs
  * up to output_num are acknowledged; false if there are not so many.
  */
@@ -453,7 +464,7 @@ atx_stream_locate(const AtxStream *stream, int64 output_num, int64 *revision)
 	return revision_after(stream, output_num - before, revision);
 }
 
-/* Write the position of a stream; the caller has its row locked. */
+/* Write a later position of a stream; the caller has its row locked. */
 static void
 save_position(const AtxStream *stream, int64 output_num, int64 revision)
 {
@@ -468,14 +479,16 @@ save_position(const AtxStream *stream, int64 output_num, int64 revision)
 	values[STREAM_REVISION - 1] = Int64GetDatum(revision);
 	replaced[STREAM_ACKED - 1] = replaced[STREAM_REVISION - 1] = true;
 	atx_cursor_open(&cursor, &stream_table, true);
-	if (atx_cursor_find(&cursor, snapshot, key, 2))
+	if (atx_cursor_find(&cursor, snapshot, key, 2) &&
+		int64_column(&cursor, STREAM_ACKED) < output_num)
 		atx_cursor_replace(&cursor, values, nulls, replaced);
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
 }
 
 /*
- * Move the position of a stream, whose row is locked, on to that.
+ * Move the position of a stream, whose row is locked, on to that, unless it is
+ * there already.
  */
 void
 atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision)
@@ -497,7 +510,7 @@ atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision
 bool
 atx_stream_any_of_session(int64 session_id)
 {
-	return atx_row_exists(&stream_table, session_id);
+	return atx_row_exists(&stream_table, &session_id, 1);
 }
 
 /*
@@ -506,7 +519,7 @@ atx_stream_any_of_session(int64 session_id)
 bool
 atx_stream_any_of_service(int64 service_id)
 {
-	return atx_row_exists(&stream_of_service, service_id);
+	return atx_row_exists(&stream_of_service, &service_id, 1);
 }
 
 /*

@@ -9,8 +9,11 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(check_feed check_resume read_events replay_map
-  replay_counter replay_locks watch_from);
+use AtomixWire;
+
+our @EXPORT_OK = qw(check_feed check_resume outputs_as_events read_events
+  rebuild_counter rebuild_map replay_map replay_counter replay_locks
+  watch_from);
 
 my $SEPARATOR = "\x1f";
 
@@ -198,6 +201,82 @@ sub replay_locks
 		}
 	}
 	return $claims;
+}
+
+#
+# Streams.  Their outputs are events, too, with their number for a revision:
+# dense from 1 on, so that check_feed and check_resume hold of them.
+#
+
+my %event_type = (
+	INSERT => 'inserted',
+	UPDATE => 'updated',
+	REMOVE => 'removed',
+	REPLAY => 'replay');
+
+# Outputs of a stream of map or counter events, [number, kind, bytes, index],
+# as events.  What opens or closes it has its kind for a type.  The last column
+# is the transaction, by index, as far as it is given.
+sub outputs_as_events
+{
+	my ($type, $writers, @outputs) = @_;
+
+	return map {
+		my ($num, $kind, $bytes, $index) = @$_;
+		my $change = $kind eq 'response' ? AtomixWire::change($type, $bytes) : {};
+		my $entry = $change->{entry} // {};
+		my @values = $type eq 'map' ? ($entry->{value}{value} // '') :
+		  map { $change->{$_} // 0 } 'value', 'prev_value';
+
+		%$change
+		  ? [ $num, $event_type{ $change->{type} }, $entry->{key},
+			(map { unpack('H*', $_) } @values)[ 0, 1 ], $writers->{$index} // 0 ]
+		  : [ $num, $kind, undef, undef, undef, 0 ];
+	} @outputs;
+}
+
+# A map as a stream tells it that began with what there was.  Dies where an
+# output does not fit what was before.
+sub rebuild_map
+{
+	my (@events) = @_;
+	my %map;
+	my $replayed = 0;
+
+	for (@events)
+	{
+		my ($num, $type, $key, $value) = @$_;
+		my $was = defined $key ? $map{$key} : undef;
+
+		next if $type eq 'open';
+		die "output $num: replay after a change" if $type eq 'replay' && $replayed;
+		$replayed = 1 if $type ne 'replay';
+		die "output $num: $type of $key, which is " . ($was // 'absent')
+		  if $type =~ /^(replay|inserted)$/ ? defined $was : !defined $was;
+		die "output $num: removed $value, not $was" if $type eq 'removed' && $was ne $value;
+		$map{$key} = $value;
+		delete $map{$key} if $type eq 'removed';
+	}
+	return \%map;
+}
+
+# The value of a counter, likewise.
+sub rebuild_counter
+{
+	my (@events) = @_;
+	my $number;
+
+	for (@events)
+	{
+		my ($num, $type, undef, $value, $before) = @$_;
+
+		next if $type eq 'open';
+		die "output $num: replay after a change" if $type eq 'replay' && defined $number;
+		die "output $num: the counter was $number, not " . pack('H*', $before)
+		  if $type ne 'replay' && pack('H*', $before) != $number;
+		$number = pack('H*', $value);
+	}
+	return $number;
 }
 
 1;

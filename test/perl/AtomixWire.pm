@@ -212,6 +212,90 @@ sub operation_result
 	return %$output;
 }
 
+# The outputs of a stream of a service of that type that are not acknowledged:
+# [number, kind, output, index], the output of a close being its reason; the
+# SQLSTATE where the call fails.
+sub fetch
+{
+	my ($self, $type, $session, $number, $rows) = @_;
+	my $psql = $self->{psql};
+	my $found = $psql->query("SELECT output_num, kind, encode(output, 'hex'), index
+		FROM atomix.fetch_outputs($session, $number, " . ($rows // 1000) . ')');
+	my $errors = $psql->{stderr};
+
+	$psql->{stderr} = '';
+	return $1 if $errors =~ /ERROR:\s+([0-9A-Z]{5}):/;
+	die "unexpected: $errors" if $errors ne '';
+	return map {
+		my ($num, $kind, $bytes, $index) = split /\|/, $_;
+
+		$bytes = pack('H*', $bytes);
+		$bytes = decode_message("atomix.multiraft.$type.v1.$service_type{$type}Output", $bytes)
+		  if $kind ne 'close';
+		[ $num, $kind, $bytes, $index ]
+	} split /\n/, $found;
+}
+
+# The event in an output of a stream of a map's or a counter's events, its type
+# by name.
+sub change
+{
+	my ($type, $bytes) = @_;
+	my $output = decode_message("atomix.multiraft.$type.v1.$service_type{$type}Output", $bytes);
+	my $event = $output->{events}{event};
+
+	return { %$event, type => enum_name("atomix.multiraft.$type.v1.Event.Type", $event->{type}) };
+}
+
+# What fetch gives in one line, as people would say it.
+sub told
+{
+	my ($self, $type, @rest) = @_;
+
+	return join(', ', map { ref $_ ? output_text($type, $_) : $_ } $self->fetch($type, @rest));
+}
+
+sub entry_text
+{
+	my ($entry) = @_;
+
+	return $entry->{key} . (exists $entry->{value} ? '=' . ($entry->{value}{value} // '') : '');
+}
+
+sub output_text
+{
+	my ($type, $output) = @_;
+	my ($num, $kind, $message) = @$output;
+
+	return "$num $kind: $message" if $kind eq 'close';
+
+	my ($operation, @others) = keys %$message;
+	my $fields = $message->{$operation};
+	my $event = $fields->{event};
+	my $says = 'nothing';
+
+	die "more than one result: $operation @others" if @others;
+	if ($operation eq 'entries')
+	{
+		$says = entry_text($fields->{entry}) if $fields->{entry};
+	}
+	elsif ($operation eq 'watch')
+	{
+		my $term = $fields->{term};
+
+		$says = join(' ', $term->{index} // 0, $term->{leader} // '-', @{ $term->{candidates} // [] })
+		  if $term;
+	}
+	elsif ($event)
+	{
+		$says = enum_name("atomix.multiraft.$type.v1.Event.Type", $event->{type}) . ' '
+		  . ( $type eq 'map'
+			? entry_text($event->{entry})
+			: ($event->{prev_value} // 0) . '->' . ($event->{value} // 0));
+	}
+	return ($kind eq 'open' ? "$num open $operation" : $num) . ": $says";
+}
+
 # The id of a new session, of that many seconds.
 sub open_session
 {
