@@ -115,6 +115,24 @@ AtxUnpinSearchPath(AtxSearchPathPin *pin)
 	simple_heap_update((heap), (tid), (tuple))
 #endif
 
+/* The same, but waits for whoever is changing the row, and tells the outcome. */
+#if PG_VERSION_NUM >= 160000
+#define AtxHeapUpdateOrTell(result, heap, tid, tuple, failure) \
+	do { \
+		TU_UpdateIndexes which; \
+		LockTupleMode mode; \
+		(result) = heap_update((heap), (tid), (tuple), GetCurrentCommandId(true), \
+							   InvalidSnapshot, true, (failure), &mode, &which); \
+	} while (0)
+#else
+#define AtxHeapUpdateOrTell(result, heap, tid, tuple, failure) \
+	do { \
+		LockTupleMode mode; \
+		(result) = heap_update((heap), (tid), (tuple), GetCurrentCommandId(true), \
+							   InvalidSnapshot, true, (failure), &mode); \
+	} while (0)
+#endif
+
 /*
  * Actions of the JSON parser return a result from 16 on; the caller provides
  * the lexer's storage from 17 on.  The text is UTF-8, escapes are resolved.

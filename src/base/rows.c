@@ -97,6 +97,7 @@ atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write)
 	LOCKMODE	mode = to_write ? RowExclusiveLock : AccessShareLock;
 
 	look_up(table);
+	cursor->table = table;
 	cursor->heap = open_or_refuse(table, table->heap_oid, mode);
 	cursor->key = open_key(table, mode);
 	cursor->slot = table_slot_create(cursor->heap, NULL);
@@ -144,6 +145,34 @@ atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 af
 
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
 	ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(after));
+	begin_scan(cursor, snapshot, keys, 2);
+}
+
+/*
+ * The same where the second is also no greater than a third value.
+ */
+void
+atx_cursor_begin_between(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 after,
+						 int64 last)
+{
+	ScanKeyData keys[3];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
+	ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(after));
+	ScanKeyInit(&keys[2], 2, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
+	begin_scan(cursor, snapshot, keys, 3);
+}
+
+/*
+ * The same where the second is no greater than another.
+ */
+void
+atx_cursor_begin_to(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 last)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
+	ScanKeyInit(&keys[1], 2, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
 	begin_scan(cursor, snapshot, keys, 2);
 }
 
@@ -218,7 +247,49 @@ atx_cursor_written_here(AtxCursor *cursor)
 }
 
 static void
-insert_into_index(Relation heap, Oid index_oid, TupleTableSlot *slot)
+refuse_changed_row(const AtxCursor *cursor)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update"),
+			 errdetail("A row of table \"%s\" was changed since the transaction began.",
+					   RelationGetRelationName(cursor->heap)),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+/*
+ * Lock the row the cursor is at as if to change it, in its newest version,
+ * where the cursor then is.  False if it is gone, or if somebody else has it
+ * locked and it is not to be waited for.  ERROR 40001 at REPEATABLE READ and
+ * above if it was changed since the snapshot.
+ */
+bool
+atx_cursor_lock(AtxCursor *cursor, bool wait)
+{
+	bool		fixed = IsolationUsesXactSnapshot();
+	ItemPointerData tid = cursor->slot->tts_tid;
+	TM_FailureData failure;
+
+	switch (table_tuple_lock(cursor->heap, &tid, fixed ? GetTransactionSnapshot() : GetLatestSnapshot(),
+							 cursor->slot, GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+							 wait ? LockWaitBlock : LockWaitSkip,
+							 fixed ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure))
+	{
+		case TM_Ok:
+			slot_getallattrs(cursor->slot);
+			return true;
+		case TM_Updated:
+		case TM_Deleted:
+			if (fixed)
+				refuse_changed_row(cursor);
+			return false;
+		default:
+			return false;
+	}
+}
+
+static void
+insert_into_index(AtxCursor *cursor, Oid index_oid, TupleTableSlot *slot)
 {
 	Relation	index = index_open(index_oid, RowExclusiveLock);
 	IndexInfo  *info = BuildIndexInfo(index);
@@ -229,12 +300,12 @@ insert_into_index(Relation heap, Oid index_oid, TupleTableSlot *slot)
 	FormIndexDatum(info, slot, NULL, values, nulls);
 
 	/*
-	 * One that is being built concurrently is not ready at first.  The only
-	 * condition that our indexes have: their last column is given.
+	 * One that is being built concurrently is not ready at first.
 	 */
 	if (info->ii_ReadyForInserts &&
-		(info->ii_Predicate == NIL || !nulls[info->ii_NumIndexKeyAttrs - 1]))
-		(void) index_insert(index, values, nulls, &slot->tts_tid, heap,
+		(info->ii_Predicate == NIL || cursor->table->indexed_whole ||
+		 !nulls[info->ii_NumIndexKeyAttrs - 1]))
+		(void) index_insert(index, values, nulls, &slot->tts_tid, cursor->heap,
 							info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
 							false, info);
 	index_close(index, NoLock);
@@ -252,9 +323,30 @@ insert_into_indexes(AtxCursor *cursor, HeapTuple tuple)
 	ExecStoreHeapTuple(tuple, slot, false);
 	slot->tts_tid = tuple->t_self;
 	foreach(cell, indexes)
-		insert_into_index(cursor->heap, lfirst_oid(cell), slot);
+		insert_into_index(cursor, lfirst_oid(cell), slot);
 	list_free(indexes);
 	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* The row the cursor is at with some columns replaced, palloc'd. */
+static HeapTuple
+changed_row(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced)
+{
+	HeapTuple	before = ExecCopySlotHeapTuple(cursor->slot);
+	HeapTuple	after = heap_modify_tuple(before, RelationGetDescr(cursor->heap),
+										  values, nulls, replaced);
+
+	heap_freetuple(before);
+	return after;
+}
+
+static void
+finish_change(AtxCursor *cursor, HeapTuple after)
+{
+	if (!HeapTupleIsHeapOnly(after))
+		insert_into_indexes(cursor, after);
+	heap_freetuple(after);
+	CommandCounterIncrement();
 }
 
 /*
@@ -264,16 +356,64 @@ insert_into_indexes(AtxCursor *cursor, HeapTuple tuple)
 void
 atx_cursor_replace(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced)
 {
-	HeapTuple	before = ExecCopySlotHeapTuple(cursor->slot);
-	HeapTuple	after = heap_modify_tuple(before, RelationGetDescr(cursor->heap),
-										  values, nulls, replaced);
+	HeapTuple	after = changed_row(cursor, values, nulls, replaced);
 
 	AtxHeapUpdate(cursor->heap, &cursor->slot->tts_tid, after);
-	if (!HeapTupleIsHeapOnly(after))
-		insert_into_indexes(cursor, after);
-	heap_freetuple(before);
-	heap_freetuple(after);
+	finish_change(cursor, after);
+}
+
+/*
+ * Could a row be changed that was waited for?  False if it was changed by
+ * another transaction since it was read: the caller reads it anew, in a new
+ * snapshot.  As a statement would be, this is ERROR 40001 at REPEATABLE READ
+ * and above.
+ */
+static bool
+was_unchanged(const AtxCursor *cursor, TM_Result result)
+{
+	if (result == TM_Ok)
+		return true;
+	if (result != TM_Updated && result != TM_Deleted)
+		elog(ERROR, "unexpected state %d of a row of table \"%s\"", (int) result,
+			 cursor->table->name);
+	if (IsolationUsesXactSnapshot())
+		refuse_changed_row(cursor);
+	return false;
+}
+
+/*
+ * The same where others may be changing the row, who are waited for; false if
+ * they have, as above.
+ */
+bool
+atx_cursor_try_replace(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced)
+{
+	HeapTuple	after = changed_row(cursor, values, nulls, replaced);
+	TM_FailureData failure;
+	TM_Result	result;
+
+	AtxHeapUpdateOrTell(result, cursor->heap, &cursor->slot->tts_tid, after, &failure);
+	if (!was_unchanged(cursor, result))
+		return false;
+	finish_change(cursor, after);
+	return true;
+}
+
+/*
+ * Delete the row in the same way.
+ */
+bool
+atx_cursor_try_delete(AtxCursor *cursor)
+{
+	TM_FailureData failure;
+	TM_Result	result = heap_delete(cursor->heap, &cursor->slot->tts_tid,
+									 GetCurrentCommandId(true), InvalidSnapshot, true,
+									 &failure, false);
+
+	if (!was_unchanged(cursor, result))
+		return false;
 	CommandCounterIncrement();
+	return true;
 }
 
 /*

@@ -21,6 +21,9 @@ typedef struct AtxTable
 {
 	const char *name;
 	const char *key;
+	bool		indexed_whole;	/* rows written here meet the conditions of
+								 * all indexes; else those that have one ask
+								 * for their last column */
 
 	/* Looked up at first use. */
 	Oid			heap_oid;
@@ -31,6 +34,7 @@ typedef struct AtxTable
 /* A table that is open, perhaps at a row. */
 typedef struct AtxCursor
 {
+	const AtxTable *table;
 	Relation	heap;
 	Relation	key;
 	TupleTableSlot *slot;
@@ -46,10 +50,17 @@ extern bool atx_row_exists(AtxTable *table, const int64 *key, int nkeys);
 extern void atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
 extern void atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key,
 								   int64 after);
+extern void atx_cursor_begin_between(AtxCursor *cursor, Snapshot snapshot, int64 key,
+									 int64 after, int64 last);
+extern void atx_cursor_begin_to(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 last);
 extern bool atx_cursor_next(AtxCursor *cursor);
 extern Datum atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull);
 extern bool atx_cursor_written_here(AtxCursor *cursor);
+extern bool atx_cursor_lock(AtxCursor *cursor, bool wait);
 extern void atx_cursor_replace(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced);
+extern bool atx_cursor_try_replace(AtxCursor *cursor, Datum *values, bool *nulls,
+								   bool *replaced);
+extern bool atx_cursor_try_delete(AtxCursor *cursor);
 extern void atx_cursor_insert(AtxCursor *cursor, Datum *values, bool *nulls);
 extern void atx_cursor_delete(AtxCursor *cursor);
 extern void atx_cursor_close(AtxCursor *cursor);

@@ -24,8 +24,8 @@ static void
 read_term(AtxCall *call, AtxTerm *term)
 {
 	term->term = call->service.value;
-	term->led = atx_claim_first(call->service.service_id, &term->claim) &&
-		ATX_CLAIM_GRANTED(&term->claim) && term->claim.session_id != ATX_DELAY_SESSION;
+	term->led = atx_claim_granted(call->service.service_id, &term->claim) &&
+		term->claim.session_id != ATX_DELAY_SESSION;
 }
 
 /* Who stands if the caller does not say: the session, else the connection. */

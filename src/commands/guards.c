@@ -129,7 +129,7 @@ is_claimed(int64 service_id)
 {
 	AtxClaim	claim;
 
-	if (!atx_claim_first(service_id, &claim) || !ATX_CLAIM_GRANTED(&claim))
+	if (!atx_claim_granted(service_id, &claim))
 		return false;
 	if (claim.written_here)
 		ereport(ERROR,

@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "base/transaction.h"
 #include "commands/jump.h"
@@ -26,6 +27,7 @@ typedef struct Outputs
 {
 	AtxOutput  *all;
 	int			count;
+	int			room;
 	int			limit;
 } Outputs;
 
@@ -36,6 +38,12 @@ add(Outputs *outputs, AtxOutputKind kind, int64 output_num, int64 index, bytea *
 
 	if (outputs->count == outputs->limit)
 		return;
+	if (outputs->count == outputs->room)
+	{
+		outputs->room = Max(16, outputs->room * 2);
+		outputs->all = outputs->all == NULL ? palloc(sizeof(AtxOutput) * outputs->room) :
+			repalloc_huge(outputs->all, sizeof(AtxOutput) * outputs->room);
+	}
 	output = &outputs->all[outputs->count++];
 	output->kind = kind;
 	output->output_num = output_num;
@@ -146,6 +154,8 @@ atx_fetch_outputs(AtxScope *scope, int64 session_id, int64 sequence_num, int lim
 	AtxAdmission *admission = &numbered.admission;
 	AtxAnswer	answer = ATX_ANSWER_DONE;
 
+	/* A transaction with one snapshot gets what fits the state it sees. */
+	atx_scope_read_on();
 	if (!RecoveryInProgress())
 		answer = atx_await_authority(&numbered.authority);
 	if (answer.outcome != ATX_DONE)

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/acl.h"
 
 #include "base/doorbell.h"
@@ -30,22 +31,36 @@ look_at(int64 session_id, Oid role)
 	return outcome;
 }
 
-/*
- * Attend to a session and to the services whose events its streams wait for;
- * returns how many channels that are, the session's first.
- */
-static int
-attend(int64 session_id, bool has_streams, AtxAttention **channels)
+/* A session with its streams, and what there is to hear of them. */
+typedef struct Attendance
 {
-	int64	   *service_ids = NULL;
-	int			count = has_streams ? atx_stream_services(session_id, &service_ids) : 0;
+	AtxStream  *streams;
+	int			nstreams;
+	AtxAttention *channels;		/* of the session, then of the streams'
+								 * services */
+	int			nchannels;
+} Attendance;
 
-	*channels = palloc(sizeof(AtxAttention) * (count + 1));
-	(*channels)[0].channel = session_id;
-	for (int i = 0; i < count; i++)
-		(*channels)[i + 1].channel = service_ids[i];
-	atx_doorbell_attend(*channels, count + 1);
-	return count + 1;
+static void
+attend(int64 session_id, Attendance *attendance)
+{
+	attendance->nstreams = atx_stream_of_session(session_id, &attendance->streams);
+	attendance->channels = palloc(sizeof(AtxAttention) * (attendance->nstreams + 1));
+	attendance->channels[0].channel = session_id;
+	attendance->nchannels = 1;
+	for (int i = 0; i < attendance->nstreams; i++)
+		if (attendance->streams[i].closed == 0)
+			attendance->channels[attendance->nchannels++].channel = attendance->streams[i].service_id;
+	atx_doorbell_attend(attendance->channels, attendance->nchannels);
+}
+
+static bool
+any_pending(const Attendance *attendance)
+{
+	for (int i = 0; i < attendance->nstreams; i++)
+		if (atx_stream_pending(&attendance->streams[i]))
+			return true;
+	return false;
 }
 
 /*
@@ -54,16 +69,16 @@ attend(int64 session_id, bool has_streams, AtxAttention **channels)
 static AtxAnswer
 look_and_sleep(AtxScope *scope, int64 session_id, AtxTick until, bool *happened)
 {
-	bool		has_streams = atx_stream_any_of_session(session_id);
-	AtxAttention *channels;
-	int			count = attend(session_id, has_streams, &channels);
-	AtxOutcome	outcome = look_at(session_id, scope->caller);
+	Attendance	attendance;
+	AtxOutcome	outcome;
 
+	attend(session_id, &attendance);
+	outcome = look_at(session_id, scope->caller);
 	if (outcome == ATX_SESSION_UNKNOWN)
 		return atx_answer_session(outcome, session_id);
-	*happened = outcome != ATX_DONE || (has_streams && atx_stream_pending(session_id));
+	*happened = outcome != ATX_DONE || any_pending(&attendance);
 	if (!*happened)
-		*happened = atx_doorbell_wait_any(channels, count,
+		*happened = atx_doorbell_wait_any(attendance.channels, attendance.nchannels,
 										  Min(until, atx_now() + ATX_POLL_INTERVAL)) == 0;
 	/* Who attends to a busy service looks often. */
 	atx_scope_forget();
@@ -84,6 +99,7 @@ atx_wait_events(AtxScope *scope, int64 session_id, int64 timeout, bool *happened
 
 	do
 	{
+		CHECK_FOR_INTERRUPTS();
 		/* What comes while we sleep until the end is seen once more. */
 		last = atx_now() >= until;
 		answer = look_and_sleep(scope, session_id, until, happened);

@@ -36,12 +36,12 @@
 #define LOCKS_NEEDED	(ATX_MAX_PRIVATE_LOCKS / 4)
 
 /* The limits are counted for one claim in so many. */
-#define COUNT_EVERY		64
+#define COUNT_EVERY		256
 
 /* Those who have a part of the capacity, or all of it. */
 typedef struct Holders
 {
-	AtxClaim   *claims;
+	AtxClaim   *claims;			/* as they were read */
 	int			count;
 	int64		used;
 } Holders;
@@ -123,7 +123,7 @@ leave_delay(AtxCall *call, const AtxClaim *claim)
 	delay.wait_until = tick_after(call, call->service.delay);
 	delay.candidate = NULL;
 	atx_claim_insert(&delay, &call->moment);
-	call->vacant = false;
+	call->knows_granted = false;
 	atx_transaction_wakes_worker();
 }
 
@@ -136,26 +136,43 @@ is_alone(const AtxCall *call, const AtxClaim *claim)
 }
 
 /*
- * The granted claims of a service; returns how many.
- *
- * To see that there are no others means to pass all that were granted since
- * the table was last vacuumed, so it is not asked for where it is known: the
- * newest comes first, and is mostly the only one.
+ * To see that there are no other grants means to pass all that there were
+ * since the table was last vacuumed, so it is not asked for where it is known:
+ * the newest comes first, and is mostly the only one.
+ */
+static void
+read_granted(AtxCall *call)
+{
+	AtxClaim   *first = palloc(sizeof(AtxClaim));
+
+	call->granted = first;
+	call->ngranted = atx_claim_granted(call->service.service_id, first) ? 1 : 0;
+	if (call->ngranted > 0 && !is_alone(call, first))
+		call->ngranted = atx_claims_of_service(call->service.service_id, false,
+											   &call->granted);
+	call->knows_granted = true;
+}
+
+/*
+ * The granted claims of a service; returns how many.  They are read once: only
+ * the call itself can change them.
  */
 int
-atx_claims_granted(const AtxCall *call, AtxClaim **claims)
+atx_claims_granted(AtxCall *call, AtxClaim **claims)
 {
-	AtxClaim   *first;
+	if (!call->knows_granted)
+		read_granted(call);
+	*claims = call->granted;
+	return call->ngranted;
+}
 
-	if (call->vacant)
-		return 0;
-	first = palloc(sizeof(AtxClaim));
-	if (!atx_claim_first(call->service.service_id, first) || !ATX_CLAIM_GRANTED(first))
-		return 0;
-	*claims = first;
-	if (is_alone(call, first))
-		return 1;
-	return atx_claims_of_service(call->service.service_id, false, claims);
+/* A grant was ended, after which there may be others. */
+static void
+forget_granted(AtxCall *call, const AtxClaim *ended)
+{
+	call->queue_from = Max(call->queue_from, ended->queue_from);
+	call->knows_granted = is_alone(call, ended);
+	call->ngranted = 0;
 }
 
 /*
@@ -170,10 +187,7 @@ atx_claim_end(AtxCall *call, const AtxClaim *claim)
 		return false;
 	atx_claim_delete(claim);
 	if (ATX_CLAIM_GRANTED(claim))
-	{
-		call->queue_from = Max(call->queue_from, claim->queue_from);
-		call->vacant = call->vacant || is_alone(call, claim);
-	}
+		forget_granted(call, claim);
 	tell(call, ATX_CLAIM_GRANTED(claim) ? "released" : "withdrawn", claim);
 	ring(claim);
 	/* Those who wait to hold the service look again. */
@@ -226,7 +240,7 @@ atx_claim_grant(AtxCall *call, AtxClaim *claim)
 
 	atx_claim_change(claim, -token, &call->moment);
 	claim->position = -token;
-	call->vacant = false;
+	call->knows_granted = false;
 	call->changed = true;
 	tell(call, "granted", claim);
 	if (rules->granted != NULL)
@@ -346,31 +360,43 @@ not_on_hold(const AtxCall *call)
 }
 
 /*
- * Bring a service up to date: end what is over, and grant what can be.
+ * Bring a service up to date: end what is over, and grant what can be.  True
+ * if somebody still waits then; tells how many have it and how much of it.
+ */
+static bool
+settle(AtxCall *call, Holders *holders)
+{
+	AtxClaim	next;
+
+	*holders = read_holders(call);
+	if (remove_dead_holders(call, holders))
+		*holders = read_holders(call);
+	while (next_in_queue(call, &next))
+	{
+		if (holders->used + next.weight > call->type->claims->capacity(&call->service))
+			return true;
+		if (!not_on_hold(call))
+		{
+			atx_transaction_was_on_hold();
+			return true;
+		}
+		call->queue_from = next.queue_from = next.position;
+		atx_claim_grant(call, &next);
+		holders->used += next.weight;
+		holders->count++;
+	}
+	return false;
+}
+
+/*
+ * The same.
  */
 void
 atx_claims_settle(AtxCall *call)
 {
 	Holders		holders;
-	AtxClaim	next;
 
-	if (!atx_claim_first(call->service.service_id, &next))
-		return;
-	holders = read_holders(call);
-	if (remove_dead_holders(call, &holders))
-		holders = read_holders(call);
-	while (next_in_queue(call, &next) &&
-		   holders.used + next.weight <= call->type->claims->capacity(&call->service))
-	{
-		if (!not_on_hold(call))
-		{
-			atx_transaction_was_on_hold();
-			break;
-		}
-		next.queue_from = next.position;
-		atx_claim_grant(call, &next);
-		holders.used += next.weight;
-	}
+	(void) settle(call, &holders);
 }
 
 /*
@@ -400,22 +426,11 @@ atx_claim_fits_instead(AtxCall *call, const AtxClaim *granted, const AtxClaim *c
  * if nobody held the service.
  */
 static bool
-is_free(AtxCall *call, int32 weight, bool *on_hold)
+is_free(AtxCall *call, int32 weight, Holders *holders, bool *on_hold)
 {
-	Holders		holders;
-	AtxClaim	first;
-
 	*on_hold = false;
-	if (atx_claim_first(call->service.service_id, &first))
-	{
-		atx_claims_settle(call);
-		if (atx_claim_first_waiting(call->service.service_id, call->queue_from, &first))
-			return false;
-		holders = read_holders(call);
-		if (holders.used + weight > call->type->claims->capacity(&call->service))
-			return false;
-	}
-	else if (weight > call->type->claims->capacity(&call->service))
+	if (settle(call, holders) ||
+		holders->used + weight > call->type->claims->capacity(&call->service))
 		return false;
 	*on_hold = !not_on_hold(call);
 	return !*on_hold;
@@ -432,13 +447,14 @@ refuse_too_many(const char *what, int64 id)
 
 /* Counting each time would make a long queue slow. */
 static void
-check_limits(const AtxClaim *claim)
+check_limits(const AtxCall *call, int holders, const AtxClaim *claim)
 {
 	if (claim->claim_id % COUNT_EVERY != 0)
 		return;
 	if (atx_claims_count_of_session(claim->session_id, ATX_MAX_CLAIMS) >= ATX_MAX_CLAIMS)
 		refuse_too_many("of session", claim->session_id);
-	if (atx_claims_count_of_service(claim->service_id, ATX_MAX_CLAIMS) >= ATX_MAX_CLAIMS)
+	if (holders + atx_claims_count_waiting(claim->service_id, call->queue_from,
+										   ATX_MAX_CLAIMS) >= ATX_MAX_CLAIMS)
 		refuse_too_many("on service", claim->service_id);
 }
 
@@ -451,7 +467,7 @@ insert_granted(AtxCall *call, AtxClaim *claim)
 	claim->queue_from = claim->claim_id;
 	claim->wait_until = ATX_WAIT_FOR_EVER;
 	atx_claim_insert(claim, &call->moment);
-	call->vacant = false;
+	call->knows_granted = false;
 	tell(call, "granted", claim);
 	if (rules->granted != NULL)
 		rules->granted(call, claim);
@@ -477,8 +493,9 @@ insert_waiting(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim)
 bool
 atx_claim_request(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim)
 {
+	Holders		holders;
 	bool		on_hold;
-	bool		free = is_free(call, request->weight, &on_hold);
+	bool		free = is_free(call, request->weight, &holders, &on_hold);
 
 	if (!free && request->timeout == 0)
 		return false;
@@ -494,7 +511,7 @@ atx_claim_request(AtxCall *call, const AtxClaimRequest *request, AtxClaim *claim
 	claim->claim_id = atx_index_draw(call->authority);
 	call->index = claim->claim_id;
 	call->changed = true;
-	check_limits(claim);
+	check_limits(call, holders.count, claim);
 	if (free)
 		insert_granted(call, claim);
 	else

@@ -141,7 +141,7 @@ apply_get(AtxCall *call, AtxReply *reply)
 	Atomix__Multiraft__Lock__V1__GetOutput get = ATOMIX__MULTIRAFT__LOCK__V1__GET_OUTPUT__INIT;
 	AtxClaim	claim;
 
-	if (!atx_claim_first(call->service.service_id, &claim) || !ATX_CLAIM_GRANTED(&claim) ||
+	if (!atx_claim_granted(call->service.service_id, &claim) ||
 		claim.session_id == ATX_DELAY_SESSION)
 	{
 		atx_reply_refused(reply, ATX_STATUS_NOT_FOUND, pstrdup("nobody has the lock"));

@@ -43,7 +43,9 @@ typedef struct AtxCall
 	bool		changed;		/* by this operation */
 	bool		dirty;			/* the service's own row is to be saved */
 	int64		queue_from;		/* nobody waits for it up to that position */
-	bool		vacant;			/* its only grant was ended by this call */
+	bool		knows_granted;	/* what of it is granted: */
+	struct AtxClaim *granted;
+	int			ngranted;
 } AtxCall;
 
 /* What came of it, in the protocol's terms. */

@@ -39,6 +39,12 @@ enum
 	CLAIM_COLUMNS = CLAIM_QUEUE_FROM
 };
 
+/*
+ * A scan reads a page of the index as a whole, however long the queue is, but
+ * no further than it may go.  The next in a busy queue is mostly this near.
+ */
+#define NEAR	32
+
 static AtxTable by_service = {"claim", "claim_pkey"};
 static AtxTable by_session = {"claim", "claim_session"};
 
@@ -56,18 +62,6 @@ static AtxStatement versions = {
 	" COALESCE(pg_catalog.sum(c.xmin::pg_catalog.text::pg_catalog.int8), 0)::pg_catalog.int8"
 	" FROM atomix.claim c WHERE c.service_id = $1",
 	1, {INT8OID}
-};
-
-static AtxStatement count_of_session = {
-	"SELECT pg_catalog.count(*) FROM (SELECT FROM atomix.claim c"
-	" WHERE c.session_id = $1 LIMIT $2) k",
-	2, {INT8OID, INT8OID}
-};
-
-static AtxStatement count_of_service = {
-	"SELECT pg_catalog.count(*) FROM (SELECT FROM atomix.claim c"
-	" WHERE c.service_id = $1 LIMIT $2) k",
-	2, {INT8OID, INT8OID}
 };
 
 static AtxStatement services_of_session = {
@@ -205,18 +199,26 @@ atx_claim_find(int64 service_id, int64 position, AtxClaim *claim)
 	return found;
 }
 
+/* Begin with the granted claims of a service: no others are looked at. */
+static void
+begin_granted(AtxCursor *cursor, Snapshot snapshot, int64 service_id)
+{
+	atx_cursor_begin_to(cursor, snapshot, service_id, -1);
+}
+
 /*
- * Any claim on a service, a granted one if there is; false if there is none.
+ * The claim on a service that was granted latest; false if there is none.
  */
 bool
-atx_claim_first(int64 service_id, AtxClaim *claim)
+atx_claim_granted(int64 service_id, AtxClaim *claim)
 {
 	Snapshot	snapshot = atx_snapshot_take();
 	AtxCursor	cursor;
 	bool		found;
 
 	atx_cursor_open(&cursor, &by_service, false);
-	found = atx_cursor_find(&cursor, snapshot, &service_id, 1);
+	begin_granted(&cursor, snapshot, service_id);
+	found = atx_cursor_next(&cursor);
 	if (found)
 		read_row(&cursor, claim);
 	atx_cursor_close(&cursor);
@@ -269,18 +271,12 @@ atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims)
 	AtxCursor	cursor;
 
 	atx_cursor_open(&cursor, &by_service, false);
-	atx_cursor_begin(&cursor, snapshot, &service_id, 1);
+	if (with_waiting)
+		atx_cursor_begin(&cursor, snapshot, &service_id, 1);
+	else
+		begin_granted(&cursor, snapshot, service_id);
 	while (atx_cursor_next(&cursor))
-	{
-		AtxClaim   *claim = next_found(&found);
-
-		read_row(&cursor, claim);
-		if (!with_waiting && !ATX_CLAIM_GRANTED(claim))
-		{
-			found.count--;
-			break;
-		}
-	}
+		read_row(&cursor, next_found(&found));
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
 	*claims = found.claims;
@@ -324,8 +320,14 @@ atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim)
 	bool		found;
 
 	atx_cursor_open(&cursor, &by_service, false);
-	atx_cursor_begin_after(&cursor, snapshot, service_id, queue_from);
+	atx_cursor_begin_between(&cursor, snapshot, service_id, queue_from,
+							 queue_from + NEAR);
 	found = atx_cursor_next(&cursor);
+	if (!found)
+	{
+		atx_cursor_begin_after(&cursor, snapshot, service_id, queue_from);
+		found = atx_cursor_next(&cursor);
+	}
 	if (found)
 		read_row(&cursor, claim);
 	atx_cursor_close(&cursor);
@@ -364,31 +366,51 @@ atx_claim_any_of_session(int64 session_id)
 	return atx_row_exists(&by_session, &session_id, 1);
 }
 
-static int64
-count_claims(AtxStatement *statement, int64 id, int64 limit)
+static int
+count_rest(AtxCursor *cursor, int limit)
 {
-	Datum		values[] = {Int64GetDatum(id), Int64GetDatum(limit)};
+	int			count = 0;
 
-	(void) atx_execute(statement, values, NULL);
-	return atx_result_int64(0, 1);
+	while (count < limit && atx_cursor_next(cursor))
+		count++;
+	return count;
 }
 
 /*
  * How many claims a session has, counting to limit.
  */
-int64
-atx_claims_count_of_session(int64 session_id, int64 limit)
+int
+atx_claims_count_of_session(int64 session_id, int limit)
 {
-	return count_claims(&count_of_session, session_id, limit);
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	int			count;
+
+	atx_cursor_open(&cursor, &by_session, false);
+	atx_cursor_begin(&cursor, snapshot, &session_id, 1);
+	count = count_rest(&cursor, limit);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return count;
 }
 
 /*
- * How many claims there are on a service, counting to limit.
+ * How many claims wait for a service, which is known to have nobody up to the
+ * position queue_from, counting to limit.
  */
-int64
-atx_claims_count_of_service(int64 service_id, int64 limit)
+int
+atx_claims_count_waiting(int64 service_id, int64 queue_from, int limit)
 {
-	return count_claims(&count_of_service, service_id, limit);
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	int			count;
+
+	atx_cursor_open(&cursor, &by_service, false);
+	atx_cursor_begin_after(&cursor, snapshot, service_id, queue_from);
+	count = count_rest(&cursor, limit);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return count;
 }
 
 /* Move the cursor, open to write, to a claim that was read before. */

@@ -43,15 +43,15 @@ typedef struct AtxClaim
 
 extern void atx_claim_insert(const AtxClaim *claim, const AtxMoment *moment);
 extern bool atx_claim_find(int64 service_id, int64 position, AtxClaim *claim);
-extern bool atx_claim_first(int64 service_id, AtxClaim *claim);
+extern bool atx_claim_granted(int64 service_id, AtxClaim *claim);
 extern void atx_claims_require_unchanged(int64 service_id);
 extern int	atx_claims_of_service(int64 service_id, bool with_waiting, AtxClaim **claims);
 extern int	atx_claims_over(int64 service_id, const AtxMoment *moment, AtxClaim **claims);
 extern bool atx_claim_first_waiting(int64 service_id, int64 queue_from, AtxClaim *claim);
 extern int	atx_claims_of_session(int64 session_id, int64 service_id, AtxClaim **claims);
 extern bool atx_claim_any_of_session(int64 session_id);
-extern int64 atx_claims_count_of_session(int64 session_id, int64 limit);
-extern int64 atx_claims_count_of_service(int64 service_id, int64 limit);
+extern int	atx_claims_count_of_session(int64 session_id, int limit);
+extern int	atx_claims_count_waiting(int64 service_id, int64 queue_from, int limit);
 extern void atx_claim_change(const AtxClaim *claim, int64 position, const AtxMoment *moment);
 extern void atx_claim_delete(const AtxClaim *claim);
 

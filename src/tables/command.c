@@ -64,12 +64,6 @@ static AtxStatement range = {
 	3, {INT8OID, INT8OID, INT8OID}
 };
 
-static AtxStatement numbers_to = {
-	"SELECT c.sequence_num, c.service_id, c.state FROM atomix.command c"
-	" WHERE c.session_id = $1 AND c.sequence_num <= $2 ORDER BY c.sequence_num",
-	2, {INT8OID, INT8OID}
-};
-
 static AtxStatement acknowledged_after = {
 	"SELECT c.sequence_num, c.service_id, c.state FROM atomix.command c"
 	" WHERE c.session_id = $1 AND c.sequence_num > $2 AND c.state = 'acknowledged'"
@@ -295,15 +289,48 @@ read_numbers(int found, AtxKnownNumber **numbers)
 	return found;
 }
 
+static AtxKnownNumber
+read_number(AtxCursor *cursor)
+{
+	AtxKnownNumber number;
+	bool		isnull;
+
+	number.sequence_num = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SEQUENCE_NUM, &isnull));
+	number.service_id = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SERVICE_ID, &isnull));
+	number.state = state_of(TextDatumGetCString(atx_cursor_datum(cursor, COMMAND_STATE, &isnull)));
+	return number;
+}
+
 /*
  * The numbers up to last that are known, in order; returns how many.
+ *
+ * All that were forgotten since the last vacuum are passed on the way.  A scan
+ * of the index marks them, so that the next one does not visit them; that of a
+ * bitmap, which a statement may use, would not.
  */
 int
 atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber **numbers)
 {
-	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(last)};
+	Snapshot	snapshot = atx_snapshot_take();
+	int			room = 64;
+	int			count = 0;
+	AtxCursor	cursor;
 
-	return read_numbers((int) atx_execute(&numbers_to, values, NULL), numbers);
+	*numbers = palloc(sizeof(AtxKnownNumber) * room);
+	atx_cursor_open(&cursor, &command_table, false);
+	atx_cursor_begin_to(&cursor, snapshot, session_id, last);
+	while (atx_cursor_next(&cursor))
+	{
+		if (count == room)
+		{
+			room *= 2;
+			*numbers = repalloc(*numbers, sizeof(AtxKnownNumber) * room);
+		}
+		(*numbers)[count++] = read_number(&cursor);
+	}
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return count;
 }
 
 /*

@@ -10,6 +10,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -150,6 +151,80 @@ atx_event_page(int64 service_id, int64 after, const char *key, int limit,
 	for (int i = 0; i < result->count; i++)
 		read_event(i, service_id, &result->events[i]);
 	return true;
+}
+
+/*
+ * Begin to go through the events of a service after a revision.  The caller
+ * then says which of them it wants.
+ */
+void
+atx_event_scan_begin(AtxEventScan *scan, Snapshot snapshot, int64 service_id, int64 after)
+{
+	scan->key = scan->type = NULL;
+	atx_cursor_open(&scan->cursor, &event_table, false);
+	atx_cursor_begin_after(&scan->cursor, snapshot, service_id, after);
+}
+
+/* Is a column the text that is wanted, if one is? */
+static bool
+is_wanted(AtxEventScan *scan, int column, const char *wanted)
+{
+	bool		isnull;
+	Datum		value;
+
+	if (wanted == NULL)
+		return true;
+	value = atx_cursor_datum(&scan->cursor, column, &isnull);
+	return !isnull && strcmp(TextDatumGetCString(value), wanted) == 0;
+}
+
+static bytea *
+bytes_column(AtxCursor *cursor, int column)
+{
+	bool		isnull;
+	Datum		value = atx_cursor_datum(cursor, column, &isnull);
+
+	return isnull ? NULL : DatumGetByteaPCopy(value);
+}
+
+static void
+read_row(AtxCursor *cursor, AtxEvent *event)
+{
+	bool		isnull;
+	Datum		key = atx_cursor_datum(cursor, EVENT_KEY, &isnull);
+
+	event->key = isnull ? NULL : TextDatumGetCString(key);
+	event->service_id = DatumGetInt64(atx_cursor_datum(cursor, EVENT_SERVICE_ID, &isnull));
+	event->revision = DatumGetInt64(atx_cursor_datum(cursor, EVENT_REVISION, &isnull));
+	event->index = DatumGetInt64(atx_cursor_datum(cursor, EVENT_INDEX, &isnull));
+	event->at = DatumGetTimestampTz(atx_cursor_datum(cursor, EVENT_AT, &isnull));
+	event->xid = DatumGetUInt64(atx_cursor_datum(cursor, EVENT_XID, &isnull));
+	event->type = TextDatumGetCString(atx_cursor_datum(cursor, EVENT_TYPE, &isnull));
+	event->value = bytes_column(cursor, EVENT_VALUE);
+	event->prev_value = bytes_column(cursor, EVENT_PREV_VALUE);
+}
+
+/*
+ * Go to the next that is wanted; false if there is none.
+ */
+bool
+atx_event_scan_next(AtxEventScan *scan, AtxEvent *event)
+{
+	while (atx_cursor_next(&scan->cursor))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!is_wanted(scan, EVENT_KEY, scan->key) || !is_wanted(scan, EVENT_TYPE, scan->type))
+			continue;
+		read_row(&scan->cursor, event);
+		return true;
+	}
+	return false;
+}
+
+void
+atx_event_scan_end(AtxEventScan *scan)
+{
+	atx_cursor_close(&scan->cursor);
 }
 
 /*

@@ -12,6 +12,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "base/rows.h"
 #include "tables/authority.h"
 
 typedef struct AtxEvent
@@ -36,6 +37,19 @@ typedef struct AtxEventPage
 	AtxEvent   *events;
 	int			count;
 } AtxEventPage;
+
+/* The events of a service one after the other. */
+typedef struct AtxEventScan
+{
+	AtxCursor	cursor;
+	const char *key;			/* NULL: of all keys */
+	const char *type;			/* NULL: of all types */
+} AtxEventScan;
+
+extern void atx_event_scan_begin(AtxEventScan *scan, Snapshot snapshot,
+								 int64 service_id, int64 after);
+extern bool atx_event_scan_next(AtxEventScan *scan, AtxEvent *event);
+extern void atx_event_scan_end(AtxEventScan *scan);
 
 extern void atx_event_insert(const AtxEvent *event, const AtxMoment *moment);
 extern bool atx_event_page(int64 service_id, int64 after, const char *key, int limit,

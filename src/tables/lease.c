@@ -33,7 +33,8 @@ enum
 	LEASE_ACK_FLOOR,
 	LEASE_EPOCH,
 	LEASE_CHECK_EPOCH,
-	LEASE_OWNER
+	LEASE_OWNER,
+	LEASE_COLUMNS = LEASE_OWNER
 };
 
 static AtxTable lease_table = {"lease", "lease_pkey"};
@@ -172,6 +173,67 @@ atx_lease_deadline(const AtxMoment *moment, int32 epoch, AtxTick renewed_at,
 		(moment->grace_served - served);
 	remaining = Min(timeout + ATX_LEASE_SLACK(timeout), Max(0, remaining));
 	return moment->grace_from + remaining;
+}
+
+/*
+ * Insert the lease of a session that is opened at the moment.
+ */
+void
+atx_lease_insert(int64 session_id, Oid owner, int64 timeout, const AtxMoment *moment)
+{
+	Datum		values[LEASE_COLUMNS];
+	bool		nulls[LEASE_COLUMNS] = {false};
+	AtxCursor	cursor;
+
+	values[LEASE_SESSION_ID - 1] = Int64GetDatum(session_id);
+	values[LEASE_TIMEOUT - 1] = Int64GetDatum(timeout);
+	values[LEASE_RENEWED_AT - 1] = Int64GetDatum(moment->now);
+	values[LEASE_SERVED - 1] = Int64GetDatum(moment->served);
+	values[LEASE_CHECK_AT - 1] =
+		Int64GetDatum(atx_lease_deadline(moment, moment->epoch, moment->now,
+										 moment->served, timeout));
+	values[LEASE_ACK_FLOOR - 1] = Int64GetDatum(0);
+	values[LEASE_EPOCH - 1] = values[LEASE_CHECK_EPOCH - 1] = Int32GetDatum(moment->epoch);
+	values[LEASE_OWNER - 1] = ObjectIdGetDatum(owner);
+	atx_cursor_open(&cursor, &lease_table, true);
+	atx_cursor_insert(&cursor, values, nulls);
+	atx_cursor_close(&cursor);
+}
+
+/* May the role use the lease the cursor is at?  Tells its floor. */
+static bool
+is_usable(AtxCursor *cursor, Oid role, int64 *floor)
+{
+	bool		isnull;
+	Oid			owner = DatumGetObjectId(atx_cursor_datum(cursor, LEASE_OWNER, &isnull));
+
+	*floor = DatumGetInt64(atx_cursor_datum(cursor, LEASE_ACK_FLOOR, &isnull));
+	return role == ATX_ANY_ROLE || has_privs_of_role(role, owner);
+}
+
+/*
+ * Delete the lease of a session, whose lock the caller has exclusive, and tell
+ * its floor; false if there is none (any more) that the role may use.  Waits
+ * for whoever is renewing it in a batch, which has but the row.
+ */
+bool
+atx_lease_delete(int64 session_id, Oid role, int64 *floor)
+{
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &lease_table, true);
+	do
+	{
+		Snapshot	snapshot = atx_snapshot_take();
+
+		CHECK_FOR_INTERRUPTS();
+		found = atx_cursor_find(&cursor, snapshot, &session_id, 1) &&
+			is_usable(&cursor, role, floor);
+		atx_snapshot_release(snapshot);
+	} while (found && !atx_cursor_try_delete(&cursor));
+	atx_cursor_close(&cursor);
+	return found;
 }
 
 /*
@@ -344,17 +406,10 @@ atx_lease_floor_in(Snapshot snapshot, int64 session_id, Oid role, int64 *floor)
 {
 	AtxCursor	cursor;
 	bool		found;
-	bool		isnull;
 
 	atx_cursor_open(&cursor, &lease_table, false);
-	found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
-	if (found)
-	{
-		Oid			owner = DatumGetObjectId(atx_cursor_datum(&cursor, LEASE_OWNER, &isnull));
-
-		*floor = DatumGetInt64(atx_cursor_datum(&cursor, LEASE_ACK_FLOOR, &isnull));
-		found = role == ATX_ANY_ROLE || has_privs_of_role(role, owner);
-	}
+	found = atx_cursor_find(&cursor, snapshot, &session_id, 1) &&
+		is_usable(&cursor, role, floor);
 	atx_cursor_close(&cursor);
 	return found;
 }

@@ -21,6 +21,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "base/rows.h"
 #include "base/spi.h"
 #include "tables/attachment.h"
 #include "tables/claim.h"
@@ -29,28 +30,47 @@
 #include "tables/session.h"
 #include "tables/stream.h"
 
-static AtxStatement insert_session = {
-	"WITH s AS (INSERT INTO atomix.session (session_id, partition_id, owner,"
-	" application_name, client_addr, name, kind, labels, config, timeout,"
-	" declared, state, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
-	" $10, $16, CASE WHEN $16 IS NULL THEN 'opened' ELSE 'opening' END, $11))"
-	" INSERT INTO atomix.lease (session_id, owner, timeout, epoch, renewed_at,"
-	" served, check_epoch, check_at)"
-	" VALUES ($1, $3, $10, $12, $13, $14, $12, $15)",
-	16, {INT8OID, INT4OID, OIDOID, TEXTOID, INETOID, TEXTOID, TEXTOID, JSONBOID,
-	BYTEAOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID, INT8OID, JSONBOID}
+/* Columns by their position in the table. */
+enum
+{
+	SESSION_ID = 1,
+	SESSION_TIMEOUT,
+	SESSION_VERSION,
+	SESSION_OPENED_AT,
+	SESSION_ENDED_AT,
+	SESSION_ENDED_TICK,
+	SESSION_ACK_FLOOR,
+	SESSION_ENDED_EPOCH,
+	SESSION_PARTITION_ID,
+	SESSION_OWNER,
+	SESSION_STATE,
+	SESSION_CAUSE,
+	SESSION_REASON,
+	SESSION_NAME,
+	SESSION_KIND,
+	SESSION_APPLICATION_NAME,
+	SESSION_CLIENT_ADDR,
+	SESSION_LABELS,
+	SESSION_CONFIG,
+	SESSION_DECLARED,
+	SESSION_COLUMNS = SESSION_DECLARED
 };
 
-static AtxStatement close_session = {
-	"WITH gone AS (DELETE FROM atomix.lease l WHERE l.session_id = $1"
-	" AND " ATX_LEASE_USABLE_BY("$7")
-	" RETURNING l.ack_floor)"
-	" UPDATE atomix.session s SET state = 'closed', cause = $2, reason = $3,"
-	" ended_at = $4, ended_epoch = $5, ended_tick = $6,"
-	" ack_floor = gone.ack_floor, version = NULL"
-	" FROM gone WHERE s.session_id = $1",
-	7, {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, OIDOID}
+/* What is written by row has no version yet, which is the condition. */
+static AtxTable session_table = {
+	.name = "session",
+	.key = "session_pkey",
+	.indexed_whole = true
 };
+
+/* What a session's row says of its life. */
+typedef struct Standing
+{
+	Oid			owner;
+	bool		lives;
+	bool		expired;
+	bool		closing;
+} Standing;
 
 static AtxStatement leave_closing = {
 	"UPDATE atomix.session SET state = 'closing' WHERE session_id = $1",
@@ -71,12 +91,6 @@ static AtxStatement opened_all = {
 	" JOIN atomix.service v ON v.service_id = a.service_id"
 	" WHERE a.session_id = $1 AND v.type = d->>'type' AND v.name = d->>'name'"
 	" AND v.namespace = COALESCE(d->>'namespace', '')))",
-	1, {INT8OID}
-};
-
-static AtxStatement find_session = {
-	"SELECT s.owner::pg_catalog.oid, s.ended_at IS NULL, s.cause, s.state"
-	" FROM atomix.session s WHERE s.session_id = $1",
 	1, {INT8OID}
 };
 
@@ -222,11 +236,20 @@ client_address(Datum *address)
 	return !isnull;
 }
 
-static Datum
-text_or_null(const char *value, char *null)
+/* Set a column that is null unless there is a value. */
+static void
+set_text(Datum *values, bool *nulls, int column, const char *value)
 {
-	*null = value == NULL ? 'n' : ' ';
-	return value == NULL ? (Datum) 0 : CStringGetTextDatum(value);
+	nulls[column - 1] = value == NULL;
+	if (value != NULL)
+		values[column - 1] = CStringGetTextDatum(value);
+}
+
+static void
+set_varlena(Datum *values, bool *nulls, int column, const void *value)
+{
+	nulls[column - 1] = value == NULL;
+	values[column - 1] = PointerGetDatum(value);
 }
 
 /*
@@ -236,31 +259,74 @@ void
 atx_session_insert(int64 session_id, const AtxSessionSpec *spec, Oid owner,
 				   const AtxMoment *moment)
 {
-	Datum		values[16];
-	char		nulls[16];
+	Datum		values[SESSION_COLUMNS] = {0};
+	bool		nulls[SESSION_COLUMNS] = {false};
+	AtxCursor	cursor;
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(session_id);
-	values[1] = Int32GetDatum(spec->partition_id);
-	values[2] = ObjectIdGetDatum(owner);
-	values[3] = CStringGetTextDatum(application_name ? application_name : "");
-	nulls[4] = client_address(&values[4]) ? ' ' : 'n';
-	values[5] = text_or_null(spec->name, &nulls[5]);
-	values[6] = text_or_null(spec->kind, &nulls[6]);
-	values[7] = PointerGetDatum(spec->labels);
-	nulls[7] = spec->labels == NULL ? 'n' : ' ';
-	values[8] = PointerGetDatum(spec->config);
-	nulls[8] = spec->config == NULL ? 'n' : ' ';
-	values[9] = Int64GetDatum(spec->timeout);
-	values[10] = TimestampTzGetDatum(atx_wall_now());
-	values[11] = Int32GetDatum(moment->epoch);
-	values[12] = Int64GetDatum(moment->now);
-	values[13] = Int64GetDatum(moment->served);
-	values[14] = Int64GetDatum(atx_lease_deadline(moment, moment->epoch, moment->now,
-												  moment->served, spec->timeout));
-	values[15] = PointerGetDatum(spec->services);
-	nulls[15] = spec->services == NULL ? 'n' : ' ';
-	(void) atx_execute(&insert_session, values, nulls);
+	values[SESSION_ID - 1] = Int64GetDatum(session_id);
+	values[SESSION_TIMEOUT - 1] = Int64GetDatum(spec->timeout);
+	values[SESSION_OPENED_AT - 1] = TimestampTzGetDatum(atx_wall_now());
+	values[SESSION_PARTITION_ID - 1] = Int32GetDatum(spec->partition_id);
+	values[SESSION_OWNER - 1] = ObjectIdGetDatum(owner);
+	nulls[SESSION_VERSION - 1] = nulls[SESSION_ENDED_AT - 1] = nulls[SESSION_ENDED_TICK - 1] =
+		nulls[SESSION_ACK_FLOOR - 1] = nulls[SESSION_ENDED_EPOCH - 1] =
+		nulls[SESSION_CAUSE - 1] = nulls[SESSION_REASON - 1] = true;
+	set_text(values, nulls, SESSION_STATE, spec->services == NULL ? "opened" : "opening");
+	set_text(values, nulls, SESSION_NAME, spec->name);
+	set_text(values, nulls, SESSION_KIND, spec->kind);
+	set_text(values, nulls, SESSION_APPLICATION_NAME, application_name ? application_name : "");
+	nulls[SESSION_CLIENT_ADDR - 1] = !client_address(&values[SESSION_CLIENT_ADDR - 1]);
+	set_varlena(values, nulls, SESSION_LABELS, spec->labels);
+	set_varlena(values, nulls, SESSION_CONFIG, spec->config);
+	set_varlena(values, nulls, SESSION_DECLARED, spec->services);
+	atx_cursor_open(&cursor, &session_table, true);
+	atx_cursor_insert(&cursor, values, nulls);
+	atx_cursor_close(&cursor);
+	atx_lease_insert(session_id, owner, spec->timeout, moment);
+}
+
+/* Replace columns of a session; false if there is none. */
+static bool
+replace(int64 session_id, Datum *values, bool *nulls, bool *replaced)
+{
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &session_table, true);
+	do
+	{
+		Snapshot	snapshot = atx_snapshot_take();
+
+		CHECK_FOR_INTERRUPTS();
+		found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
+		atx_snapshot_release(snapshot);
+		/* The worker may be numbering it, which has but the row. */
+	} while (found && !atx_cursor_try_replace(&cursor, values, nulls, replaced));
+	atx_cursor_close(&cursor);
+	return found;
+}
+
+static bool
+write_closed(int64 session_id, const char *cause, const char *reason,
+			 const AtxMoment *moment, int64 floor)
+{
+	Datum		values[SESSION_COLUMNS] = {0};
+	bool		nulls[SESSION_COLUMNS] = {false};
+	bool		replaced[SESSION_COLUMNS] = {false};
+
+	values[SESSION_ENDED_AT - 1] = TimestampTzGetDatum(atx_wall_now());
+	values[SESSION_ENDED_TICK - 1] = Int64GetDatum(moment->now);
+	values[SESSION_ACK_FLOOR - 1] = Int64GetDatum(floor);
+	values[SESSION_ENDED_EPOCH - 1] = Int32GetDatum(moment->epoch);
+	set_text(values, nulls, SESSION_STATE, "closed");
+	set_text(values, nulls, SESSION_CAUSE, cause);
+	set_text(values, nulls, SESSION_REASON, reason);
+	nulls[SESSION_VERSION - 1] = true;
+	replaced[SESSION_ENDED_AT - 1] = replaced[SESSION_ENDED_TICK - 1] =
+		replaced[SESSION_ACK_FLOOR - 1] = replaced[SESSION_ENDED_EPOCH - 1] =
+		replaced[SESSION_STATE - 1] = replaced[SESSION_CAUSE - 1] =
+		replaced[SESSION_REASON - 1] = replaced[SESSION_VERSION - 1] = true;
+	return replace(session_id, values, nulls, replaced);
 }
 
 /* Sessions that have ended have no services open, hence no streams of any. */
@@ -280,17 +346,10 @@ bool
 atx_session_close(int64 session_id, const char *cause, const char *reason,
 				  const AtxMoment *moment, Oid role, bool *has_claims)
 {
-	Datum		values[] = {
-		Int64GetDatum(session_id),
-		CStringGetTextDatum(cause),
-		CStringGetTextDatum(reason),
-		TimestampTzGetDatum(atx_wall_now()),
-		Int32GetDatum(moment->epoch),
-		Int64GetDatum(moment->now),
-		ObjectIdGetDatum(role)
-	};
+	int64		floor;
 
-	if (atx_execute(&close_session, values, NULL) == 0)
+	if (!atx_lease_delete(session_id, role, &floor) ||
+		!write_closed(session_id, cause, reason, moment, floor))
 		return false;
 	*has_claims = atx_claim_any_of_session(session_id);
 	if (atx_attachment_any(session_id))
@@ -323,22 +382,53 @@ atx_session_service_opened(int64 session_id)
 		(void) atx_execute(&opened_all, values, NULL);
 }
 
+static bool
+column_is(AtxCursor *cursor, int column, const char *value)
+{
+	bool		isnull;
+	Datum		found = atx_cursor_datum(cursor, column, &isnull);
+
+	return !isnull && strcmp(TextDatumGetCString(found), value) == 0;
+}
+
+static bool
+find_standing(int64 session_id, Standing *standing)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &session_table, false);
+	found = atx_cursor_find(&cursor, snapshot, &session_id, 1);
+	if (found)
+	{
+		bool		isnull;
+
+		standing->owner = DatumGetObjectId(atx_cursor_datum(&cursor, SESSION_OWNER, &isnull));
+		(void) atx_cursor_datum(&cursor, SESSION_ENDED_AT, &standing->lives);
+		standing->expired = column_is(&cursor, SESSION_CAUSE, "expired");
+		standing->closing = column_is(&cursor, SESSION_STATE, "closing");
+	}
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
 /*
  * What a session is, and whose: done while it lives, else why it does not.
  */
 AtxOutcome
 atx_session_outcome(int64 session_id, Oid *owner)
 {
-	Datum		values[] = {Int64GetDatum(session_id)};
+	Standing	standing;
 
 	*owner = InvalidOid;
-	if (atx_execute(&find_session, values, NULL) == 0)
+	if (!find_standing(session_id, &standing))
 		return ATX_SESSION_UNKNOWN;
-	*owner = atx_result_oid(0, 1);
-	if (DatumGetBool(atx_result_datum(0, 2)))
+	*owner = standing.owner;
+	if (standing.lives)
 		return ATX_DONE;
-	return !atx_result_isnull(0, 3) && strcmp(atx_result_text(0, 3), "expired") == 0 ?
-		ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
+	return standing.expired ? ATX_SESSION_EXPIRED : ATX_SESSION_CLOSED;
 }
 
 /*
@@ -374,10 +464,9 @@ atx_session_ack_floor(int64 session_id, int64 *floor)
 bool
 atx_session_is_closing(int64 session_id)
 {
-	Datum		values[] = {Int64GetDatum(session_id)};
+	Standing	standing;
 
-	return atx_execute(&find_session, values, NULL) > 0 &&
-		strcmp(atx_result_text(0, 4), "closing") == 0;
+	return find_standing(session_id, &standing) && standing.closing;
 }
 
 /*

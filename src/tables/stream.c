@@ -12,9 +12,11 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "base/rows.h"
 #include "base/spi.h"
+#include "tables/service.h"
 #include "tables/stream.h"
 
 /* Is event e one of stream t? */
@@ -22,9 +24,34 @@
 	"e.service_id = t.service_id AND e.revision > t.revision" \
 	" AND (t.key IS NULL OR e.key = t.key) AND (t.event IS NULL OR e.type = t.event)"
 
-#define COLUMNS \
-	"t.service_id, t.revision, t.acked, t.preface, t.closed, t.history, t.status," \
-	" t.kind, t.type, t.key, t.event, t.reason"
+/* Columns by their position in the table. */
+enum
+{
+	STREAM_SESSION_ID = 1,
+	STREAM_SEQUENCE_NUM,
+	STREAM_SERVICE_ID,
+	STREAM_REVISION,
+	STREAM_ACKED,
+	STREAM_PREFACE,
+	STREAM_CLOSED,
+	STREAM_HISTORY,
+	STREAM_STATUS,
+	STREAM_KIND,
+	STREAM_TYPE,
+	STREAM_KEY,
+	STREAM_EVENT,
+	STREAM_REASON,
+	STREAM_COLUMNS = STREAM_REASON
+};
+
+/* The same of table replay. */
+enum
+{
+	REPLAY_OUTPUT_NUM = 3,
+	REPLAY_INDEX,
+	REPLAY_KEY,
+	REPLAY_VALUE
+};
 
 static const char *const kind_names[] = {
 	[ATX_STREAM_EVENTS] = "events",
@@ -34,6 +61,7 @@ static const char *const kind_names[] = {
 
 static AtxTable stream_table = {"stream", "stream_pkey"};
 static AtxTable stream_of_service = {"stream", "stream_service"};
+static AtxTable replay_table = {"replay", "replay_pkey"};
 
 static AtxStatement insert = {
 	"INSERT INTO atomix.stream (session_id, sequence_num, service_id, revision,"
@@ -58,84 +86,15 @@ static AtxStatement replay_value = {
 	5, {INT8OID, INT8OID, INT8OID, TEXTOID, BYTEAOID}
 };
 
-/*
- * One statement, hence one snapshot: events that a retention has removed are
- * not missing without the stream's being closed.
- */
-static AtxStatement page = {
-	"SELECT " COLUMNS ", s.oldest, s.watched_until IS NOT NULL AND s.history = t.history,"
-	" o.num, o.index, o.type, o.key, o.value, o.prev_value, o.xid"
-	" FROM atomix.stream t LEFT JOIN atomix.service s ON s.service_id = t.service_id"
-	" LEFT JOIN LATERAL ("
-	"(SELECT r.output_num AS num, r.index, '" ATX_EVENT_REPLAY "'::pg_catalog.text AS type,"
-	" r.key, r.value, NULL::pg_catalog.bytea AS prev_value, 0::pg_catalog.int8 AS xid"
-	" FROM atomix.replay r WHERE r.session_id = $1 AND r.sequence_num = $2"
-	" AND r.output_num > t.acked ORDER BY r.output_num LIMIT $3)"
-	" UNION ALL "
-	"(SELECT GREATEST(t.acked, t.preface) + pg_catalog.row_number() OVER (ORDER BY e.revision),"
-	" e.index, e.type, e.key, e.value, e.prev_value, e.xid::pg_catalog.text::pg_catalog.int8"
-	" FROM atomix.event e WHERE " MATCHES " AND t.closed IS NULL"
-	" ORDER BY e.revision LIMIT $3)"
-	") o ON true WHERE t.session_id = $1 AND t.sequence_num = $2 ORDER BY o.num LIMIT $3",
+static AtxStatement forget_replayed = {
+	"DELETE FROM atomix.replay WHERE session_id = $1 AND sequence_num = $2 AND output_num <= $3",
 	3, {INT8OID, INT8OID, INT8OID}
-};
-
-static AtxStatement lock = {
-	"SELECT " COLUMNS " FROM atomix.stream t WHERE t.session_id = $1 AND t.sequence_num = $2"
-	" FOR UPDATE",
-	2, {INT8OID, INT8OID}
-};
-
-static AtxStatement try_lock = {
-	"SELECT " COLUMNS " FROM atomix.stream t WHERE t.session_id = $1 AND t.sequence_num = $2"
-	" FOR UPDATE SKIP LOCKED",
-	2, {INT8OID, INT8OID}
-};
-
-/*
- * The revision of the nth event from a stream's position, and that of the
- * next one, or else the newest revision of the service.
- */
-static AtxStatement locate = {
-	"SELECT k.found[1], COALESCE(k.found[2] - 1, k.newest) FROM (SELECT"
-	" ARRAY(SELECT e.revision FROM atomix.event e WHERE " MATCHES
-	" ORDER BY e.revision OFFSET $3 - 1 LIMIT 2) AS found, s.revision AS newest"
-	" FROM atomix.stream t JOIN atomix.service s ON s.service_id = t.service_id"
-	" WHERE t.session_id = $1 AND t.sequence_num = $2) k",
-	3, {INT8OID, INT8OID, INT8OID}
-};
-
-static AtxStatement acknowledge = {
-	"WITH gone AS (DELETE FROM atomix.replay WHERE session_id = $1 AND sequence_num = $2"
-	" AND output_num <= $3)"
-	" UPDATE atomix.stream SET acked = $3, revision = $4"
-	" WHERE session_id = $1 AND sequence_num = $2 AND acked < $3",
-	4, {INT8OID, INT8OID, INT8OID, INT8OID}
 };
 
 static AtxStatement count = {
 	"SELECT pg_catalog.count(*) FROM (SELECT FROM atomix.stream t WHERE t.session_id = $1"
 	" LIMIT $2) k",
 	2, {INT8OID, INT8OID}
-};
-
-static AtxStatement services = {
-	"SELECT DISTINCT t.service_id FROM atomix.stream t"
-	" WHERE t.session_id = $1 AND t.closed IS NULL",
-	1, {INT8OID}
-};
-
-/*
- * Every revision of a service that has streams is an event; where a stream
- * wants only some of them, one of these has to be there.
- */
-static AtxStatement pending = {
-	"SELECT FROM atomix.stream t LEFT JOIN atomix.service s ON s.service_id = t.service_id"
-	" WHERE t.session_id = $1 AND (t.acked < COALESCE(t.closed, t.preface)"
-	" OR (t.closed IS NULL AND (s.history IS DISTINCT FROM t.history"
-	" OR (s.revision > t.revision AND ((t.key IS NULL AND t.event IS NULL)"
-	" OR EXISTS (SELECT FROM atomix.event e WHERE " MATCHES ")))))) LIMIT 1",
-	1, {INT8OID}
 };
 
 static AtxStatement sessions = {
@@ -275,64 +234,163 @@ atx_stream_replay_value(const AtxStream *stream, const char *key, const bytea *v
 	(void) atx_execute(&replay_value, values, key ? NULL : "   n ");
 }
 
-/* Read COLUMNS. */
-static void
-read_stream(int64 session_id, int64 sequence_num, AtxStream *stream)
+static char *
+text_column(AtxCursor *cursor, int column)
 {
-	stream->session_id = session_id;
-	stream->sequence_num = sequence_num;
-	stream->service_id = atx_result_int64(0, 1);
-	stream->revision = atx_result_int64(0, 2);
-	stream->acked = atx_result_int64(0, 3);
-	stream->preface = atx_result_int64(0, 4);
-	stream->closed = atx_result_isnull(0, 5) ? 0 : atx_result_int64(0, 5);
-	stream->history = atx_result_int64(0, 6);
-	stream->status = (AtxStatus) DatumGetInt16(atx_result_datum(0, 7));
-	stream->kind = kind_of(atx_result_text(0, 8));
-	stream->type = atx_result_text(0, 9);
-	stream->key = atx_result_text(0, 10);
-	stream->event = atx_result_text(0, 11);
-	stream->reason = atx_result_text(0, 12);
+	bool		isnull;
+	Datum		value = atx_cursor_datum(cursor, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static int64
+int64_column(AtxCursor *cursor, int column)
+{
+	bool		isnull;
+	Datum		value = atx_cursor_datum(cursor, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
 }
 
 static void
-read_event(uint64 row, const AtxStream *stream, AtxStreamEvent *result)
+read_stream(AtxCursor *cursor, AtxStream *stream)
 {
-	memset(result, 0, sizeof(*result));
-	result->event.service_id = stream->service_id;
-	result->output_num = atx_result_int64(row, 15);
-	result->event.index = atx_result_int64(row, 16);
-	result->event.type = atx_result_text(row, 17);
-	result->event.key = atx_result_text(row, 18);
-	result->event.value = atx_result_bytes(row, 19);
-	result->event.prev_value = atx_result_bytes(row, 20);
-	result->event.xid = (uint64) atx_result_int64(row, 21);
+	bool		isnull;
+
+	stream->session_id = int64_column(cursor, STREAM_SESSION_ID);
+	stream->sequence_num = int64_column(cursor, STREAM_SEQUENCE_NUM);
+	stream->service_id = int64_column(cursor, STREAM_SERVICE_ID);
+	stream->revision = int64_column(cursor, STREAM_REVISION);
+	stream->acked = int64_column(cursor, STREAM_ACKED);
+	stream->preface = int64_column(cursor, STREAM_PREFACE);
+	stream->closed = int64_column(cursor, STREAM_CLOSED);
+	stream->history = int64_column(cursor, STREAM_HISTORY);
+	stream->status = (AtxStatus) DatumGetInt16(atx_cursor_datum(cursor, STREAM_STATUS, &isnull));
+	stream->kind = kind_of(text_column(cursor, STREAM_KIND));
+	stream->type = text_column(cursor, STREAM_TYPE);
+	stream->key = text_column(cursor, STREAM_KEY);
+	stream->event = text_column(cursor, STREAM_EVENT);
+	stream->reason = text_column(cursor, STREAM_REASON);
+}
+
+static bool
+find_in(Snapshot snapshot, int64 session_id, int64 sequence_num, AtxStream *stream)
+{
+	int64		key[] = {session_id, sequence_num};
+	AtxCursor	cursor;
+	bool		found;
+
+	atx_cursor_open(&cursor, &stream_table, false);
+	found = atx_cursor_find(&cursor, snapshot, key, 2);
+	if (found)
+		read_stream(&cursor, stream);
+	atx_cursor_close(&cursor);
+	return found;
+}
+
+/* Room for one output more, unless that is beyond the limit. */
+static AtxStreamEvent *
+next_event(AtxStreamPage *page, int limit)
+{
+	AtxStreamEvent *event;
+
+	if (page->count == limit)
+		return NULL;
+	if (page->count == page->room)
+	{
+		page->room = Max(16, page->room * 2);
+		page->events = page->events == NULL ? palloc(sizeof(AtxStreamEvent) * page->room) :
+			repalloc_huge(page->events, sizeof(AtxStreamEvent) * page->room);
+	}
+	event = &page->events[page->count++];
+	memset(event, 0, sizeof(*event));
+	return event;
+}
+
+/* What there was when the stream was opened, and is not acknowledged. */
+static void
+add_replayed(Snapshot snapshot, AtxStreamPage *page, int limit)
+{
+	const AtxStream *stream = &page->stream;
+	int64		key[] = {stream->session_id, stream->sequence_num};
+	AtxCursor	cursor;
+
+	if (stream->acked >= stream->preface)
+		return;
+	atx_cursor_open(&cursor, &replay_table, false);
+	atx_cursor_begin(&cursor, snapshot, key, 2);
+	while (page->count < limit && atx_cursor_next(&cursor))
+	{
+		bool		isnull;
+		AtxStreamEvent *event = next_event(page, limit);
+
+		event->output_num = int64_column(&cursor, REPLAY_OUTPUT_NUM);
+		event->event.index = int64_column(&cursor, REPLAY_INDEX);
+		event->event.type = ATX_EVENT_REPLAY;
+		event->event.key = text_column(&cursor, REPLAY_KEY);
+		event->event.value = DatumGetByteaPCopy(atx_cursor_datum(&cursor, REPLAY_VALUE, &isnull));
+	}
+	atx_cursor_close(&cursor);
+}
+
+static void
+scan_events(AtxEventScan *scan, Snapshot snapshot, const AtxStream *stream)
+{
+	atx_event_scan_begin(scan, snapshot, stream->service_id, stream->revision);
+	scan->key = stream->key;
+	scan->type = stream->event;
+}
+
+/* The events that have come since. */
+static void
+add_events(Snapshot snapshot, AtxStreamPage *page, int limit)
+{
+	int64		output_num = Max(page->stream.acked, page->stream.preface);
+	AtxEventScan scan;
+	AtxEvent	event;
+
+	if (page->stream.closed != 0 || page->count == limit)
+		return;
+	scan_events(&scan, snapshot, &page->stream);
+	while (page->count < limit && atx_event_scan_next(&scan, &event))
+	{
+		AtxStreamEvent *output = next_event(page, limit);
+
+		output->output_num = ++output_num;
+		output->event = event;
+	}
+	atx_event_scan_end(&scan);
 }
 
 /*
  * A stream with up to limit of the outputs between its first and its last
  * that are not acknowledged; false if there is none of that number.
+ *
+ * All in one snapshot: events that a retention has removed are not missing
+ * without the stream's being closed.
  */
 bool
-atx_stream_page(int64 session_id, int64 sequence_num, int limit, AtxStreamPage *result)
+atx_stream_page(int64 session_id, int64 sequence_num, int limit, AtxStreamPage *page)
 {
-	Datum		values[] = {
-		Int64GetDatum(session_id),
-		Int64GetDatum(sequence_num),
-		Int64GetDatum(Max(limit, 1))
-	};
-	uint64		found = atx_execute(&page, values, NULL);
+	Snapshot	snapshot = atx_snapshot_take();
+	bool		found;
 
-	if (found == 0)
-		return false;
-	read_stream(session_id, sequence_num, &result->stream);
-	result->oldest = atx_result_isnull(0, 13) ? 0 : atx_result_int64(0, 13);
-	result->watched = !atx_result_isnull(0, 14) && DatumGetBool(atx_result_datum(0, 14));
-	result->count = atx_result_isnull(0, 15) ? 0 : (int) found;
-	result->events = palloc(sizeof(AtxStreamEvent) * Max(result->count, 1));
-	for (int i = 0; i < result->count; i++)
-		read_event(i, &result->stream, &result->events[i]);
-	return true;
+	memset(page, 0, sizeof(*page));
+	found = find_in(snapshot, session_id, sequence_num, &page->stream);
+	if (found)
+	{
+		AtxService	service;
+
+		if (atx_service_load_in(snapshot, page->stream.service_id, &service))
+		{
+			page->watched = service.watched && service.history == page->stream.history;
+			page->oldest = service.oldest;
+		}
+		add_replayed(snapshot, page, limit);
+		add_events(snapshot, page, limit);
+	}
+	atx_snapshot_release(snapshot);
+	return found;
 }
 
 /*
@@ -342,12 +400,42 @@ atx_stream_page(int64 session_id, int64 sequence_num, int limit, AtxStreamPage *
 bool
 atx_stream_lock(int64 session_id, int64 sequence_num, bool wait, AtxStream *stream)
 {
-	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(sequence_num)};
+	int64		key[] = {session_id, sequence_num};
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxCursor	cursor;
+	bool		found;
 
-	if (atx_execute(wait ? &lock : &try_lock, values, NULL) == 0)
-		return false;
-	read_stream(session_id, sequence_num, stream);
-	return true;
+	atx_cursor_open(&cursor, &stream_table, true);
+	found = atx_cursor_find(&cursor, snapshot, key, 2) && atx_cursor_lock(&cursor, wait);
+	if (found)
+		read_stream(&cursor, stream);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return found;
+}
+
+/*
+ * The revision up to which a stream needs no events once count more of them
+ * are acknowledged: all that follow up to the next one are none of its.  False
+ * if there are not so many.
+ */
+static bool
+revision_after(const AtxStream *stream, int64 count, int64 *revision)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxService	service = {0};
+	AtxEventScan scan;
+	AtxEvent	event;
+	int64		seen = 0;
+
+	(void) atx_service_load_in(snapshot, stream->service_id, &service);
+	scan_events(&scan, snapshot, stream);
+	while (seen <= count && atx_event_scan_next(&scan, &event))
+		seen++;
+	atx_event_scan_end(&scan);
+	atx_snapshot_release(snapshot);
+	*revision = seen > count ? event.revision - 1 : service.revision;
+	return seen >= count;
 }
 
 /*
@@ -369,19 +457,33 @@ bool
 atx_stream_locate(const AtxStream *stream, int64 output_num, int64 *revision)
 {
 	int64		before = Max(stream->acked, stream->preface);
-	Datum		values[] = {
-		Int64GetDatum(stream->session_id),
-		Int64GetDatum(stream->sequence_num),
-		Int64GetDatum(output_num - before)
-	};
 
 	*revision = stream->revision;
 	if (stream->closed != 0 || output_num <= before)
 		return output_num <= Max(stream->closed, before);
-	if (atx_execute(&locate, values, NULL) == 0 || atx_result_isnull(0, 1))
-		return false;
-	*revision = atx_result_int64(0, 2);
-	return true;
+	return revision_after(stream, output_num - before, revision);
+}
+
+/* Write a later position of a stream; the caller has its row locked. */
+static void
+save_position(const AtxStream *stream, int64 output_num, int64 revision)
+{
+	int64		key[] = {stream->session_id, stream->sequence_num};
+	Snapshot	snapshot = atx_snapshot_take();
+	Datum		values[STREAM_COLUMNS] = {0};
+	bool		nulls[STREAM_COLUMNS] = {false};
+	bool		replaced[STREAM_COLUMNS] = {false};
+	AtxCursor	cursor;
+
+	values[STREAM_ACKED - 1] = Int64GetDatum(output_num);
+	values[STREAM_REVISION - 1] = Int64GetDatum(revision);
+	replaced[STREAM_ACKED - 1] = replaced[STREAM_REVISION - 1] = true;
+	atx_cursor_open(&cursor, &stream_table, true);
+	if (atx_cursor_find(&cursor, snapshot, key, 2) &&
+		int64_column(&cursor, STREAM_ACKED) < output_num)
+		atx_cursor_replace(&cursor, values, nulls, replaced);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
 }
 
 /*
@@ -394,11 +496,12 @@ atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision
 	Datum		values[] = {
 		Int64GetDatum(stream->session_id),
 		Int64GetDatum(stream->sequence_num),
-		Int64GetDatum(output_num),
-		Int64GetDatum(revision)
+		Int64GetDatum(output_num)
 	};
 
-	(void) atx_execute(&acknowledge, values, NULL);
+	save_position(stream, output_num, revision);
+	if (stream->acked < stream->preface)
+		(void) atx_execute(&forget_replayed, values, NULL);
 }
 
 /*
@@ -442,25 +545,70 @@ read_ids(uint64 found, int64 **ids)
 }
 
 /*
- * The services whose events the session's streams still wait for.
+ * The streams of a session; returns how many.
  */
 int
-atx_stream_services(int64 session_id, int64 **service_ids)
+atx_stream_of_session(int64 session_id, AtxStream **streams)
 {
-	Datum		values[] = {Int64GetDatum(session_id)};
+	Snapshot	snapshot = atx_snapshot_take();
+	int			room = 0;
+	int			n = 0;
+	AtxCursor	cursor;
 
-	return read_ids(atx_execute(&services, values, NULL), service_ids);
+	*streams = NULL;
+	atx_cursor_open(&cursor, &stream_table, false);
+	atx_cursor_begin(&cursor, snapshot, &session_id, 1);
+	while (atx_cursor_next(&cursor))
+	{
+		if (n == room)
+		{
+			room = Max(16, room * 2);
+			*streams = *streams == NULL ? palloc(sizeof(AtxStream) * room) :
+				repalloc(*streams, sizeof(AtxStream) * room);
+		}
+		read_stream(&cursor, &(*streams)[n++]);
+	}
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return n;
+}
+
+static bool
+has_event(Snapshot snapshot, const AtxStream *stream)
+{
+	AtxEventScan scan;
+	AtxEvent	event;
+	bool		found;
+
+	scan_events(&scan, snapshot, stream);
+	found = atx_event_scan_next(&scan, &event);
+	atx_event_scan_end(&scan);
+	return found;
 }
 
 /*
- * Has the session a stream with outputs that are not acknowledged?
+ * Has a stream, as it was read, outputs that are not acknowledged?  One that
+ * cannot be continued has something to tell, too.
  */
 bool
-atx_stream_pending(int64 session_id)
+atx_stream_pending(const AtxStream *stream)
 {
-	Datum		values[] = {Int64GetDatum(session_id)};
+	Snapshot	snapshot;
+	AtxService	service;
+	bool		found;
 
-	return atx_execute(&pending, values, NULL) > 0;
+	if (stream->acked < Max(stream->closed, stream->preface))
+		return true;
+	if (stream->closed != 0)
+		return false;
+	snapshot = atx_snapshot_take();
+	found = !atx_service_load_in(snapshot, stream->service_id, &service) ||
+		!service.watched || service.history != stream->history;
+	/* Every revision of a service that is watched is an event. */
+	if (!found && service.revision > stream->revision)
+		found = (stream->key == NULL && stream->event == NULL) || has_event(snapshot, stream);
+	atx_snapshot_release(snapshot);
+	return found;
 }
 
 /*

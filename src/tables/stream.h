@@ -59,6 +59,7 @@ typedef struct AtxStreamPage
 	bool		watched;		/* its service's changes are events */
 	AtxStreamEvent *events;
 	int			count;
+	int			room;
 } AtxStreamPage;
 
 /* The streams that an end of events is about. */
@@ -87,8 +88,8 @@ extern bool atx_stream_locate(const AtxStream *stream, int64 output_num, int64 *
 extern void atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision);
 extern bool atx_stream_any_of_session(int64 session_id);
 extern int64 atx_stream_count(int64 session_id, int64 limit);
-extern int	atx_stream_services(int64 session_id, int64 **service_ids);
-extern bool atx_stream_pending(int64 session_id);
+extern int	atx_stream_of_session(int64 session_id, AtxStream **streams);
+extern bool atx_stream_pending(const AtxStream *stream);
 extern int	atx_stream_sessions(const int64 *service_ids, int count, int64 **session_ids);
 extern bool atx_stream_any_of_service(int64 service_id);
 extern int	atx_stream_close(const AtxStreamsOf *which, AtxStatus status, const char *reason,
