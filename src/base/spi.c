@@ -172,6 +172,18 @@ atx_execute(AtxStatement *statement, const Datum *values, const char *nulls)
 }
 
 /*
+ * ERROR 40001: what the transaction has seen is no longer true.
+ */
+void
+atx_refuse_changed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent update"),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+/*
  * ERROR 40001 if a statement that yields two numbers yields others now than
  * in the snapshot of a transaction at REPEATABLE READ or above: that has
  * seen, or might have seen, what is no longer true.
@@ -188,10 +200,7 @@ atx_require_unchanged(AtxStatement *statement, const Datum *values, const char *
 	now[1] = atx_result_int64(0, 2);
 	(void) execute_in(GetTransactionSnapshot(), statement, values, nulls);
 	if (now[0] != atx_result_int64(0, 1) || now[1] != atx_result_int64(0, 2))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent update"),
-				 errhint("The transaction might succeed if retried.")));
+		atx_refuse_changed();
 }
 
 /*

@@ -47,6 +47,7 @@ extern void atx_scope_leave(AtxScope *scope);
 
 extern Snapshot atx_scope_snapshot(void);
 extern uint64 atx_execute(AtxStatement *statement, const Datum *values, const char *nulls);
+extern void atx_refuse_changed(void);
 extern void atx_require_unchanged(AtxStatement *statement, const Datum *values, const char *nulls);
 extern bool atx_result_isnull(uint64 row, int column);
 extern Datum atx_result_datum(uint64 row, int column);

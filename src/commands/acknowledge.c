@@ -126,9 +126,21 @@ lock_services_of_given_up(int64 session_id, const AtxPending *pending)
 		atx_lock_service(numbers[i].service_id, session_id, ATX_ACCESS_EXCLUSIVE);
 }
 
+/* Is somebody acknowledging outputs of the command just now? */
+static bool
+is_being_read(int64 session_id, int64 sequence_num)
+{
+	AtxStream	stream;
+
+	return atx_stream_exists(session_id, sequence_num) &&
+		!atx_stream_lock(session_id, sequence_num, false, &stream);
+}
+
 /*
  * Cancel the commands that the client gives up.  One whose service is not
- * locked has only just begun to wait: it is left for the next time.
+ * locked has only just begun to wait: it is left for the next time.  So is a
+ * stream whose consumer has its transaction open: everybody else would wait
+ * for that one, too.
  */
 static void
 cancel_given_up(const AtxAuthority *authority, int64 session_id, AtxKnownNumber *numbers,
@@ -142,7 +154,8 @@ cancel_given_up(const AtxAuthority *authority, int64 session_id, AtxKnownNumber 
 
 		if (is_given_up(number, pending))
 		{
-			if (!atx_locked_exclusive(ATX_LOCK_SERVICE, number->service_id))
+			if (!atx_locked_exclusive(ATX_LOCK_SERVICE, number->service_id) ||
+				is_being_read(session_id, number->sequence_num))
 				continue;
 			atx_cancel_waiting(authority, session_id, number->service_id, number->sequence_num);
 		}

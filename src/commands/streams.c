@@ -51,15 +51,6 @@ add(Outputs *outputs, AtxOutputKind kind, int64 output_num, int64 index, bytea *
 	output->bytes = bytes;
 }
 
-/* Make room for so many, if as many are wanted. */
-static void
-expect(Outputs *outputs, int count)
-{
-	outputs->limit = Min(outputs->limit, count);
-	outputs->all = palloc_extended(sizeof(AtxOutput) * Max(outputs->limit, 1),
-								   MCXT_ALLOC_HUGE);
-}
-
 static bytea *
 text_or_null(const char *string)
 {
@@ -126,15 +117,12 @@ fetch(const AtxCommand *command, Outputs *outputs)
 
 	if (!atx_stream_page(command->session_id, command->sequence_num, outputs->limit, &page))
 	{
-		expect(outputs, 1);
 		add_outcome(outputs, command);
 		return ATX_ANSWER_DONE;
 	}
 	answer = check_history(&page);
 	if (answer.outcome != ATX_DONE)
 		return answer;
-	/* Beside what is on the page, what opens the stream, and what ends it. */
-	expect(outputs, page.count + 2);
 	add_stream(outputs, &page, command->index);
 	if (page.count > 0)
 		atx_make_durable(page.events[page.count - 1].event.xid);
@@ -224,6 +212,9 @@ atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks, int count, b
 		if (answer.outcome != ATX_DONE)
 			return answer;
 	}
+	for (int i = 0; i < count; i++)
+		if (streams[i].session_id != 0)
+			atx_stream_require_unchanged(&streams[i]);
 	for (int i = 0; i < count; i++)
 		if (streams[i].session_id != 0)
 			atx_stream_acknowledge(&streams[i], acks[i].output_num, revisions[i]);

@@ -10,9 +10,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "base/rows.h"
 #include "base/spi.h"
@@ -436,6 +438,26 @@ revision_after(const AtxStream *stream, int64 count, int64 *revision)
 	atx_snapshot_release(snapshot);
 	*revision = seen > count ? event.revision - 1 : service.revision;
 	return seen >= count;
+}
+
+/*
+ * ERROR 40001 if others have acknowledged outputs of a stream, whose row is
+ * locked, since the snapshot of a transaction at REPEATABLE READ or above: it
+ * may have read them once more.
+ */
+void
+atx_stream_require_unchanged(const AtxStream *stream)
+{
+	AtxStream	seen;
+	Snapshot	snapshot;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	if (!find_in(snapshot, stream->session_id, stream->sequence_num, &seen) ||
+		seen.acked != stream->acked)
+		atx_refuse_changed();
+	UnregisterSnapshot(snapshot);
 }
 
 /*

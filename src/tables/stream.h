@@ -83,6 +83,7 @@ extern bool atx_stream_page(int64 session_id, int64 sequence_num, int limit,
 							AtxStreamPage *page);
 extern bool atx_stream_lock(int64 session_id, int64 sequence_num, bool wait,
 							AtxStream *stream);
+extern void atx_stream_require_unchanged(const AtxStream *stream);
 extern bool atx_stream_exists(int64 session_id, int64 sequence_num);
 extern bool atx_stream_locate(const AtxStream *stream, int64 output_num, int64 *revision);
 extern void atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision);
