@@ -23,9 +23,6 @@
 #include "tables/claim.h"
 #include "tables/entry.h"
 
-/* Services whose feeds one step looks at. */
-#define RETIRE_BATCH	64
-
 static int64
 retention(void)
 {
@@ -291,28 +288,48 @@ retire(AtxCall *call)
 }
 
 /*
- * A part of a pass over all services that are watched: *after is 0 at its
- * beginning and moved on; returns how many there were in the part.
+ * A step of a pass over all services that are watched.
  */
-int
-atx_retire_events(const AtxAuthority *authority, int64 *after)
+void
+atx_retire_events(const AtxAuthority *authority, AtxRetirement * retirement)
 {
-	int64		service_ids[RETIRE_BATCH];
+	int64		service_ids[ATX_RETIRE_BATCH];
 	AtxMoment	moment = atx_moment(authority);
 	int			count;
 
-	if (*after == 0)
+	if (retirement->after == 0)
 		atx_event_merge_floors();
 	atx_service_enter_epoch(&moment, retention());
-	count = atx_services_watched(*after, RETIRE_BATCH, service_ids);
+	count = atx_services_watched(retirement->after, ATX_RETIRE_BATCH, service_ids);
+	retirement->nbusy = 0;
 	for (int i = 0; i < count; i++)
 	{
 		AtxCall		call;
 
 		CHECK_FOR_INTERRUPTS();
-		*after = service_ids[i];
-		if (try_call(authority, service_ids[i], ATX_ACCESS_EXCLUSIVE, &call) && call.service.watched_until != 0)
+		retirement->after = service_ids[i];
+		if (!try_call(authority, service_ids[i], ATX_ACCESS_EXCLUSIVE, &call))
+		{
+			if (atx_event_overdue(service_ids[i], &moment, retention(), atx_event_retention_count))
+				retirement->busy[retirement->nbusy++] = service_ids[i];
+		}
+		else if (call.service.watched_until != 0)
 			retire(&call);
 	}
-	return count == RETIRE_BATCH ? count : 0;
+	retirement->complete = count < ATX_RETIRE_BATCH;
+}
+
+/*
+ * The same for one that somebody always uses, where trying never succeeds:
+ * we wait our turn.
+ */
+void
+atx_retire_in_turn(const AtxAuthority *authority, int64 service_id)
+{
+	AtxCall		call;
+
+	atx_lock_service(service_id, 0, ATX_ACCESS_EXCLUSIVE);
+	if (try_call(authority, service_id, ATX_ACCESS_EXCLUSIVE, &call) &&
+		call.service.watched_until != 0)
+		retire(&call);
 }

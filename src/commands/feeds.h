@@ -27,10 +27,24 @@ typedef struct AtxWatch
 	int			limit;
 } AtxWatch;
 
+/* Services whose feeds one step looks at. */
+#define ATX_RETIRE_BATCH	64
+
+/* A pass over all services that are watched, which begins as zeroes. */
+typedef struct AtxRetirement
+{
+	int64		after;			/* those up to it have been looked at */
+	bool		complete;
+	int64		busy[ATX_RETIRE_BATCH]; /* of the latest step, those that are
+										 * in use, and overdue */
+	int			nbusy;
+}			AtxRetirement;
+
 extern AtxAnswer atx_watch(const AtxWatch *watch, AtxEventPage *page);
 extern AtxAnswer atx_register_watch(const AtxWatch *watch, AtxService *service);
 
 extern int	atx_expire_entries(const AtxAuthority *authority, int limit);
-extern int	atx_retire_events(const AtxAuthority *authority, int64 *after);
+extern void atx_retire_events(const AtxAuthority *authority, AtxRetirement * retirement);
+extern void atx_retire_in_turn(const AtxAuthority *authority, int64 service_id);
 
 #endif							/* ATX_FEEDS_H */

@@ -80,9 +80,9 @@ settle_services(const AtxAuthority *authority)
 static void
 retire_events(const AtxAuthority *authority)
 {
-	int64		after = 0;
+	AtxRetirement retirement = {0};
 
-	(void) atx_retire_events(authority, &after);
+	atx_retire_events(authority, &retirement);
 }
 
 /* At most so many, in one transaction: the next call goes on. */

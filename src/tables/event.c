@@ -62,6 +62,15 @@ static AtxStatement newest_retired = {
 	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
 };
 
+/* By a quarter more than they need be: by their number, or by the oldest. */
+static AtxStatement overdue = {
+	"SELECT FROM atomix.service s WHERE s.service_id = $1 AND s.watched_until IS NOT NULL"
+	" AND (s.revision - s.oldest > $5 + $5 / 4 OR EXISTS (SELECT FROM (SELECT e.tick, e.epoch"
+	" FROM atomix.event e WHERE e.service_id = $1 ORDER BY e.revision LIMIT 1) k"
+	" WHERE k.epoch = $2 AND k.tick <= $3 - $4 - $4 / 4))",
+	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
+};
+
 static AtxStatement delete_to = {
 	"DELETE FROM atomix.event WHERE service_id = $1 AND revision <= $2",
 	2, {INT8OID, INT8OID}
@@ -245,6 +254,23 @@ atx_event_retire(int64 service_id, const AtxMoment *moment, int64 retention,
 
 	(void) atx_execute(&newest_retired, values, NULL);
 	return Max(atx_result_int64(0, 1), newest - most);
+}
+
+/*
+ * Are events of a service kept that should long be forgotten?
+ */
+bool
+atx_event_overdue(int64 service_id, const AtxMoment *moment, int64 retention, int64 most)
+{
+	Datum		values[] = {
+		Int64GetDatum(service_id),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now),
+		Int64GetDatum(retention),
+		Int64GetDatum(most)
+	};
+
+	return atx_execute(&overdue, values, NULL) > 0;
 }
 
 /*

@@ -56,6 +56,8 @@ extern bool atx_event_page(int64 service_id, int64 after, const char *key, int l
 						   AtxEventPage *page);
 extern int64 atx_event_retire(int64 service_id, const AtxMoment *moment, int64 retention,
 							  int64 most, int64 newest);
+extern bool atx_event_overdue(int64 service_id, const AtxMoment *moment, int64 retention,
+							  int64 most);
 extern void atx_event_delete_to(int64 service_id, int64 revision);
 extern int64 atx_event_floor(void);
 extern void atx_event_raise_floor(int64 service_id, int64 revision);

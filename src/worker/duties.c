@@ -41,8 +41,8 @@ typedef struct Settling
 typedef struct Retiring
 {
 	const AtxAuthority *authority;
-	int64		after;
-	bool		more;
+	AtxRetirement pass;
+	int64		one;			/* the service at hand */
 } Retiring;
 
 /* Entries being removed. */
@@ -70,20 +70,34 @@ retire_step(void *state)
 {
 	Retiring   *retiring = (Retiring *) state;
 
-	retiring->more = atx_retire_events(retiring->authority, &retiring->after) > 0;
+	atx_retire_events(retiring->authority, &retiring->pass);
+}
+
+static void
+retire_in_turn_step(void *state)
+{
+	Retiring   *retiring = (Retiring *) state;
+
+	atx_retire_in_turn(retiring->authority, retiring->one);
 }
 
 /* Forget events that need not be kept any more. */
 static void
 retire_events(const AtxAuthority *authority)
 {
-	Retiring	retiring = {authority, 0, true};
+	Retiring	retiring = {authority};
 
-	while (retiring.more)
+	while (!retiring.pass.complete)
 	{
 		atx_worker_between_steps();
 		if (atx_run(retire_step, &retiring, "forgetting events") != ATX_RUN_DONE)
 			break;
+		for (int i = 0; i < retiring.pass.nbusy; i++)
+		{
+			atx_worker_between_steps();
+			retiring.one = retiring.pass.busy[i];
+			(void) atx_run_in_turn(retire_in_turn_step, &retiring, "forgetting events");
+		}
 	}
 	last_retired = atx_now();
 }

@@ -45,6 +45,11 @@ static const char *const our_tables[] = {
 	"event_floor", "stream", "replay"
 };
 
+/* How long a step that may wait waits for a lock, in milliseconds. */
+#define TURN_TIMEOUT_MS	50
+
+static bool takes_turn = false; /* the step that is run may wait */
+
 /*
  * Must a standby confirm what is committed here?
  */
@@ -78,15 +83,18 @@ static void
 recover_from_error(MemoryContext context)
 {
 	ErrorData  *error;
+	bool		expected;
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	EmitErrorReport();
+	expected = takes_turn && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	if (!expected)
+		EmitErrorReport();
 	FlushErrorState();
 	AbortCurrentTransaction();
 	MemoryContextSwitchTo(context);
-	if (atx_worker_slot != NULL)
+	if (atx_worker_slot != NULL && !expected)
 		atx_slot_report(atx_worker_slot, error->message);
 	FreeErrorData(error);
 	RESUME_INTERRUPTS();
@@ -117,6 +125,9 @@ run_in_transaction(AtxStep step, void *state, bool relaxed)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (relaxed)
 		relax_commit();
+	if (takes_turn && LockTimeout > TURN_TIMEOUT_MS)
+		(void) set_config_option("lock_timeout", CppAsString2(TURN_TIMEOUT_MS), PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	extension = atx_extension_lookup();
 	if (extension != NULL)
 	{
@@ -173,6 +184,21 @@ AtxRunResult
 atx_run_relaxed(AtxStep step, void *state, const char *activity)
 {
 	return run(step, state, activity, true);
+}
+
+/*
+ * The same for one that may wait for others, but not for long: if that is not
+ * long enough, nothing is reported.
+ */
+AtxRunResult
+atx_run_in_turn(AtxStep step, void *state, const char *activity)
+{
+	AtxRunResult result;
+
+	takes_turn = true;
+	result = run(step, state, activity, false);
+	takes_turn = false;
+	return result;
 }
 
 /*

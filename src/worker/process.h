@@ -28,6 +28,7 @@ extern AtxSlot *atx_worker_slot;
 extern bool atx_standby_confirms(void);
 extern void atx_worker_connect(Oid database);
 extern AtxRunResult atx_run(AtxStep step, void *state, const char *activity);
+extern AtxRunResult atx_run_in_turn(AtxStep step, void *state, const char *activity);
 extern AtxRunResult atx_run_relaxed(AtxStep step, void *state, const char *activity);
 
 #endif							/* ATX_PROCESS_H */

@@ -155,6 +155,34 @@ is($torn, 0, 'no reader saw a hole');
 note "$compacted readers were told that they came too late";
 
 #
+# A service that somebody uses at every moment: three have it in turn, so that
+# two wait while one has it.  The worker waits its turn.
+#
+
+run('CREATE TABLE over ();
+	CREATE PROCEDURE use_always() LANGUAGE plpgsql AS $$
+	BEGIN
+	  WHILE NOT EXISTS (SELECT FROM over LIMIT 1) LOOP
+	    PERFORM atomix.counter_increment(\'count\'), pg_sleep(0.001);
+	    COMMIT;
+	  END LOOP;
+	END $$');
+
+my @users = map { $node->background_psql('postgres') } 1 .. 3;
+my $before = (bounds('count'))[1];
+
+start_query($_, 'CALL use_always()') for @users;
+$node->poll_query_until('postgres',
+	"SELECT revision > $before + 100 FROM atomix.service WHERE name = 'count'")
+  or die 'the users do not come on';
+advance_clock($node, '10 s');
+ok($node->poll_query_until('postgres', "SELECT oldest > $before + 50 FROM atomix.service WHERE name = 'count'"),
+	'a service that is never free does not keep its events for ever');
+run('INSERT INTO over DEFAULT VALUES');
+$_->query_safe('SELECT 1') for @users;
+$_->quit for @users;
+
+#
 # Deletion
 #
 
