@@ -575,6 +575,23 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.fetch_outputs(bigint, bigint, integer) IS
   'Outputs of a command that are not acknowledged, in order, numbered 1, 2, 3 and so on, up to max_rows: of a stream open, then responses, and at its end close, with the reason as text. A number that is left out before close tells of outputs that are lost. Any other command has one, a response, or close if it was refused; none while it waits or is not executed yet. They come again until ack or a keep-alive acknowledges them. Errors: 22023 number 0 or max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX004 command acknowledged, MX007 the server was promoted or restored since: open a new stream.';
 
+CREATE FUNCTION atomix.fetch_outputs_many(session_id bigint, max_rows integer DEFAULT 1000)
+RETURNS TABLE (sequence_num bigint, output_num bigint, kind text, output bytea, index bigint)
+AS 'MODULE_PATHNAME', 'atomix_fetch_outputs_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.fetch_outputs_many(bigint, integer) IS
+  'As fetch_outputs, of all streams of the session, each with up to max_rows. Errors: 22023 max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX007 a stream cannot be continued, since the server was promoted or restored.';
+
+CREATE FUNCTION atomix.ack_many(
+  session_id bigint,
+  sequence_nums bigint[],
+  output_nums bigint[])
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_ack_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.ack_many(bigint, bigint[], bigint[]) IS
+  'Acknowledges outputs of several streams up to the number that stands at the same place. All of them or, if one does not exist, none. Errors: 22023 no such output or arrays of different lengths, 22004 null, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
 CREATE FUNCTION atomix.partition_events(partition_id integer, after_term bigint DEFAULT 0)
 RETURNS TABLE (term bigint, leader text, at timestamptz)
 AS 'MODULE_PATHNAME', 'atomix_partition_events'

@@ -54,9 +54,9 @@ writer "SELECT atomix.counter_increment('plain' || :n), pg_notify('c' || :n, '')
 cat > "$scratch/watcher.sql" <<-'EOS'
 	SELECT session_id AS s FROM watcher WHERE client = :client_id \gset
 	SELECT atomix.wait_events(:s, '1 s');
-	SELECT count(atomix.ack(:s, v.sequence_num, f.newest)) FROM atomix.streams v,
-		LATERAL (SELECT max(o.output_num) AS newest FROM atomix.fetch_outputs(:s, v.sequence_num, 10000) o) f
-	WHERE v.session_id = :s AND v.behind > 0 AND f.newest IS NOT NULL;
+	SELECT atomix.ack_many(:s, array_agg(sequence_num), array_agg(newest)) FROM (
+		SELECT sequence_num, max(output_num) AS newest FROM atomix.fetch_outputs_many(:s, 10000)
+		GROUP BY sequence_num) o HAVING count(*) > 0;
 	\sleep 50 ms
 EOS
 watched_writers()

@@ -62,6 +62,17 @@ SELECT atomix.ack(:a, 2, 7);
 SELECT count(*) FROM pg_temp.outputs(:a, 2);
 ROLLBACK;
 SELECT count(*) FROM pg_temp.outputs(:a, 2);
+-- Several at once
+SELECT sequence_num, count(*), min(output_num), max(output_num) FROM atomix.fetch_outputs_many(:a) GROUP BY 1 ORDER BY 1;
+SELECT sequence_num, output_num, kind FROM atomix.fetch_outputs_many(:a, 1) ORDER BY 1, 2;
+SELECT bool_and(f.output_num = m.output_num AND f.kind = m.kind AND f.index = m.index AND f.output IS NOT DISTINCT FROM m.output)
+  FROM atomix.fetch_outputs_many(:a) AS m
+  JOIN LATERAL atomix.fetch_outputs(:a, m.sequence_num) AS f ON f.output_num = m.output_num;
+SELECT atomix.ack_many(:a, ARRAY[1, 5]::bigint[], ARRAY[1, 2]::bigint[]);
+SELECT sequence_num, min(output_num) FROM atomix.fetch_outputs_many(:a) GROUP BY 1 ORDER BY 1;
+SELECT test.outcome(format('SELECT atomix.ack_many(%s, ''{1,5}'', ''{2,99}'')', :a), :a);
+SELECT sequence_num, min(output_num) FROM atomix.fetch_outputs_many(:a) WHERE sequence_num = 1 GROUP BY 1;
+SELECT atomix.ack_many(:a, '{}', '{}');
 -- One that matches little keeps up.
 SELECT atomix.ack(:a, 3, 3);
 SELECT sequence_num, acked_output, behind FROM atomix.streams WHERE session_id = :a AND sequence_num IN (2, 3) ORDER BY 1;
@@ -142,6 +153,15 @@ SELECT statement, test.outcome(format(statement, :c, :m), :c, :m) FROM (VALUES
   ('SELECT * FROM atomix.fetch_outputs(%1$s, 1, NULL)'),
   ('SELECT * FROM atomix.fetch_outputs(7, 1)'),
   ('SELECT * FROM atomix.fetch_outputs(%1$s, 3)'),
+  ('SELECT * FROM atomix.fetch_outputs_many(NULL)'),
+  ('SELECT * FROM atomix.fetch_outputs_many(7)'),
+  ('SELECT * FROM atomix.fetch_outputs_many(%1$s, -1)'),
+  ('SELECT atomix.ack_many(%1$s, ''{1}'', ''{}'')'),
+  ('SELECT atomix.ack_many(%1$s, ''{1}'', ''{NULL}'')'),
+  ('SELECT atomix.ack_many(%1$s, ''{0}'', ''{1}'')'),
+  ('SELECT atomix.ack_many(%1$s, ''{1}'', ''{-1}'')'),
+  ('SELECT atomix.ack_many(%1$s, NULL, ''{1}'')'),
+  ('SELECT atomix.ack_many(7, ''{1}'', ''{1}'')'),
   ('SELECT atomix.ack(%1$s, 1, -1)'),
   ('SELECT atomix.ack(%1$s, 1, 2)'),
   ('SELECT atomix.ack(%1$s, 2, 1)'),

@@ -206,6 +206,29 @@ atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkey
 }
 
 /*
+ * Go to a version of a row that was read before; false if it is not the
+ * newest that the snapshot sees.
+ */
+bool
+atx_cursor_fetch(AtxCursor *cursor, Snapshot snapshot, ItemPointerData tid)
+{
+	if (!ItemPointerIsValid(&tid) ||
+		!table_tuple_fetch_row_version(cursor->heap, &tid, snapshot, cursor->slot))
+		return false;
+	slot_getallattrs(cursor->slot);
+	return true;
+}
+
+/*
+ * Where the row is that the cursor is at.
+ */
+ItemPointerData
+atx_cursor_tid(AtxCursor *cursor)
+{
+	return cursor->slot->tts_tid;
+}
+
+/*
  * Is there a row, in its newest version, whose first key columns have these
  * values?
  */

@@ -47,6 +47,8 @@ extern void atx_snapshot_release(Snapshot snapshot);
 extern void atx_cursor_open(AtxCursor *cursor, AtxTable *table, bool to_write);
 extern bool atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
 extern bool atx_row_exists(AtxTable *table, const int64 *key, int nkeys);
+extern bool atx_cursor_fetch(AtxCursor *cursor, Snapshot snapshot, ItemPointerData tid);
+extern ItemPointerData atx_cursor_tid(AtxCursor *cursor);
 extern void atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys);
 extern void atx_cursor_begin_after(AtxCursor *cursor, Snapshot snapshot, int64 key,
 								   int64 after);

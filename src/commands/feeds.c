@@ -276,6 +276,8 @@ retire(AtxCall *call)
 	if ((!service->watched || service->watched_until <= call->moment.now) &&
 		end_unless_streamed(call))
 		return;
+	if (atx_stream_any_of_service(service->service_id))
+		atx_stream_advance_idle(service->service_id, service->revision);
 	revision = atx_event_retire(service->service_id, &call->moment, retention(),
 								atx_event_retention_count, service->revision);
 	if (revision > service->oldest)
@@ -291,7 +293,7 @@ retire(AtxCall *call)
  * A step of a pass over all services that are watched.
  */
 void
-atx_retire_events(const AtxAuthority *authority, AtxRetirement * retirement)
+atx_retire_events(const AtxAuthority *authority, AtxRetirement *retirement)
 {
 	int64		service_ids[ATX_RETIRE_BATCH];
 	AtxMoment	moment = atx_moment(authority);

@@ -38,13 +38,13 @@ typedef struct AtxRetirement
 	int64		busy[ATX_RETIRE_BATCH]; /* of the latest step, those that are
 										 * in use, and overdue */
 	int			nbusy;
-}			AtxRetirement;
+} AtxRetirement;
 
 extern AtxAnswer atx_watch(const AtxWatch *watch, AtxEventPage *page);
 extern AtxAnswer atx_register_watch(const AtxWatch *watch, AtxService *service);
 
 extern int	atx_expire_entries(const AtxAuthority *authority, int limit);
-extern void atx_retire_events(const AtxAuthority *authority, AtxRetirement * retirement);
+extern void atx_retire_events(const AtxAuthority *authority, AtxRetirement *retirement);
 extern void atx_retire_in_turn(const AtxAuthority *authority, int64 service_id);
 
 #endif							/* ATX_FEEDS_H */

@@ -13,6 +13,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -29,6 +30,7 @@ typedef struct Outputs
 	int			count;
 	int			room;
 	int			limit;
+	int64		sequence_num;	/* of the command at hand */
 } Outputs;
 
 static void
@@ -45,6 +47,7 @@ add(Outputs *outputs, AtxOutputKind kind, int64 output_num, int64 index, bytea *
 			repalloc_huge(outputs->all, sizeof(AtxOutput) * outputs->room);
 	}
 	output = &outputs->all[outputs->count++];
+	output->sequence_num = outputs->sequence_num;
 	output->kind = kind;
 	output->output_num = output_num;
 	output->index = index;
@@ -108,25 +111,48 @@ add_stream(Outputs *outputs, const AtxStreamPage *page, int64 opened_at)
 			text_or_null(stream->reason));
 }
 
+/* Take what a page has, of a stream that was opened at an index. */
+static AtxAnswer
+take_page(const AtxStreamPage *page, int64 opened_at, Outputs *outputs)
+{
+	AtxAnswer	answer = check_history(page);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	add_stream(outputs, page, opened_at);
+	if (page->count > 0)
+		atx_make_durable(page->events[page->count - 1].event.xid);
+	return answer;
+}
+
 /* Read the outputs of a command that is known. */
 static AtxAnswer
 fetch(const AtxCommand *command, Outputs *outputs)
 {
 	AtxStreamPage page;
-	AtxAnswer	answer;
 
-	if (!atx_stream_page(command->session_id, command->sequence_num, outputs->limit, &page))
-	{
-		add_outcome(outputs, command);
-		return ATX_ANSWER_DONE;
-	}
-	answer = check_history(&page);
-	if (answer.outcome != ATX_DONE)
-		return answer;
-	add_stream(outputs, &page, command->index);
-	if (page.count > 0)
-		atx_make_durable(page.events[page.count - 1].event.xid);
-	return answer;
+	if (atx_stream_page(command->session_id, command->sequence_num, outputs->limit, &page))
+		return take_page(&page, command->index, outputs);
+	add_outcome(outputs, command);
+	return ATX_ANSWER_DONE;
+}
+
+/* The index of the answer to the command that opened a stream. */
+static int64
+opened_at(const AtxStream *stream)
+{
+	AtxCommand	command;
+
+	return atx_command_find(stream->session_id, stream->sequence_num, &command) ?
+		command.index : atx_index_newest();
+}
+
+static AtxAnswer
+begin_to_read(AtxScope *scope, const AtxAuthority **authority)
+{
+	/* A transaction with one snapshot gets what fits the state it sees. */
+	atx_scope_read_on();
+	return RecoveryInProgress() ? ATX_ANSWER_DONE : atx_await_authority(authority);
 }
 
 /*
@@ -138,14 +164,10 @@ atx_fetch_outputs(AtxScope *scope, int64 session_id, int64 sequence_num, int lim
 				  AtxOutput **all, int *count)
 {
 	AtxNumbered numbered = {.session_id = session_id,.sequence_num = sequence_num};
-	Outputs		outputs = {.limit = limit};
+	Outputs		outputs = {.limit = limit,.sequence_num = sequence_num};
 	AtxAdmission *admission = &numbered.admission;
-	AtxAnswer	answer = ATX_ANSWER_DONE;
+	AtxAnswer	answer = begin_to_read(scope, &numbered.authority);
 
-	/* A transaction with one snapshot gets what fits the state it sees. */
-	atx_scope_read_on();
-	if (!RecoveryInProgress())
-		answer = atx_await_authority(&numbered.authority);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (!atx_command_admit(session_id, sequence_num, 0, scope->caller, admission))
@@ -154,6 +176,39 @@ atx_fetch_outputs(AtxScope *scope, int64 session_id, int64 sequence_num, int lim
 		answer = fetch(&admission->command, &outputs);
 	else if (admission->known || sequence_num <= admission->ack_floor)
 		answer = atx_numbered_acknowledged(&numbered);
+	*all = outputs.all;
+	*count = outputs.count;
+	return answer;
+}
+
+/*
+ * Read up to limit outputs of each stream of a session, in order of their
+ * numbers.
+ */
+AtxAnswer
+atx_fetch_all_outputs(AtxScope *scope, int64 session_id, int limit, AtxOutput **all,
+					  int *count)
+{
+	Outputs		outputs = {0};
+	AtxAdmission admission;
+	AtxStreamPage *pages;
+	const AtxAuthority *authority;
+	AtxAnswer	answer = begin_to_read(scope, &authority);
+	int			n;
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (!atx_command_admit(session_id, 0, 0, scope->caller, &admission))
+		return atx_why_not_usable(session_id, scope->caller);
+	n = atx_stream_pages(session_id, limit, &pages);
+	for (int i = 0; i < n && answer.outcome == ATX_DONE; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		outputs.sequence_num = pages[i].stream.sequence_num;
+		outputs.limit = outputs.count + limit;
+		answer = take_page(&pages[i], pages[i].stream.acked < 1 ? opened_at(&pages[i].stream) : 0,
+						   &outputs);
+	}
 	*all = outputs.all;
 	*count = outputs.count;
 	return answer;
@@ -219,4 +274,26 @@ atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks, int count, b
 		if (streams[i].session_id != 0)
 			atx_stream_acknowledge(&streams[i], acks[i].output_num, revisions[i]);
 	return ATX_ANSWER_DONE;
+}
+
+/*
+ * The same for an own call, which waits, and renews the session.
+ */
+AtxAnswer
+atx_acknowledge_many(AtxScope *scope, int64 session_id, const AtxOutputAck *acks, int count)
+{
+	const AtxAuthority *authority;
+	AtxNumberName *names = palloc(sizeof(AtxNumberName) * Max(count, 1));
+	AtxAnswer	answer = atx_use_session(scope, session_id, count > ATX_MAX_NUMBER_LOCKS,
+										 &authority);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	for (int i = 0; i < count; i++)
+	{
+		names[i].session_id = session_id;
+		names[i].sequence_num = acks[i].sequence_num;
+	}
+	atx_lock_numbers(names, count);
+	return atx_acknowledge_outputs(session_id, acks, count, true);
 }

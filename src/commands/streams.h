@@ -23,6 +23,7 @@ typedef enum AtxOutputKind
 
 typedef struct AtxOutput
 {
+	int64		sequence_num;	/* of the command */
 	int64		output_num;
 	int64		index;
 	AtxOutputKind kind;
@@ -31,6 +32,10 @@ typedef struct AtxOutput
 
 extern AtxAnswer atx_fetch_outputs(AtxScope *scope, int64 session_id, int64 sequence_num,
 								   int limit, AtxOutput **outputs, int *count);
+extern AtxAnswer atx_fetch_all_outputs(AtxScope *scope, int64 session_id, int limit,
+									   AtxOutput **outputs, int *count);
+extern AtxAnswer atx_acknowledge_many(AtxScope *scope, int64 session_id,
+									  const AtxOutputAck *acks, int count);
 extern AtxAnswer atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks,
 										 int count, bool wait);
 

@@ -85,6 +85,8 @@ atx_stream_open(AtxCall *call, const AtxStreamRequest *request, AtxReply *reply)
 	if (request->ends)
 		stream.closed = stream.preface + 1;
 	atx_stream_insert(&stream);
+	/* Who waits for the session has a service more to attend to. */
+	atx_doorbell_ring(call->session_id);
 	reply->status = ATX_STATUS_OK;
 	reply->output = call->type->output(request->kind, NULL);
 	reply->running = !request->ends;

@@ -101,6 +101,7 @@ read_one(uint64 found, AtxService *service)
 	service->watched_until = atx_result_isnull(0, 8) ? 0 : atx_result_int64(0, 8);
 	service->history = atx_result_int64(0, 9);
 	service->watched = !atx_result_isnull(0, 8) && atx_history_is(service->history);
+	ItemPointerSetInvalid(&service->row);
 	return true;
 }
 
@@ -137,6 +138,7 @@ read_row(AtxCursor *cursor, AtxService *service)
 	service->value = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_VALUE, &isnull));
 	service->revision = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_REVISION, &isnull));
 	service->type = TextDatumGetCString(atx_cursor_datum(cursor, SERVICE_TYPE, &isnull));
+	service->row = atx_cursor_tid(cursor);
 }
 
 /*
@@ -239,7 +241,9 @@ atx_service_save(const AtxService *service)
 	replaced[SERVICE_VALUE - 1] = replaced[SERVICE_REVISION - 1] =
 		replaced[SERVICE_DELAY - 1] = true;
 	atx_cursor_open(&cursor, &service_table, true);
-	if (atx_cursor_find(&cursor, snapshot, &service->service_id, 1))
+	/* Unless the call has written it before, it is where it was. */
+	if (atx_cursor_fetch(&cursor, snapshot, service->row) ||
+		atx_cursor_find(&cursor, snapshot, &service->service_id, 1))
 		atx_cursor_replace(&cursor, values, nulls, replaced);
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);

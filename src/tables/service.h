@@ -10,6 +10,7 @@
 #ifndef ATX_SERVICE_TABLE_H
 #define ATX_SERVICE_TABLE_H
 
+#include "storage/itemptr.h"
 #include "utils/snapshot.h"
 
 #include "tables/authority.h"
@@ -29,6 +30,7 @@ typedef struct AtxService
 	AtxTick		watched_until;
 	int64		oldest;			/* events after this revision are kept */
 	char	   *type;
+	ItemPointerData row;		/* where it was read, if that is valid */
 } AtxService;
 
 /* How far a service has come. */

@@ -136,6 +136,16 @@ static AtxStatement advance = {
 	2, {INT8OID, INT8OID}
 };
 
+static AtxStatement advance_idle = {
+	"WITH idle AS (SELECT t.session_id, t.sequence_num FROM atomix.stream t"
+	" WHERE t.service_id = $1 AND t.closed IS NULL AND t.revision < $2"
+	" AND (t.key IS NOT NULL OR t.event IS NOT NULL)"
+	" AND NOT EXISTS (SELECT FROM atomix.event e WHERE " MATCHES ") FOR UPDATE SKIP LOCKED)"
+	" UPDATE atomix.stream t SET revision = $2 FROM idle i"
+	" WHERE t.session_id = i.session_id AND t.sequence_num = i.sequence_num",
+	2, {INT8OID, INT8OID}
+};
+
 static AtxStatement forget = {
 	"WITH gone AS (DELETE FROM atomix.replay"
 	" WHERE session_id = $1 AND sequence_num = ANY ($2))"
@@ -290,6 +300,31 @@ find_in(Snapshot snapshot, int64 session_id, int64 sequence_num, AtxStream *stre
 	return found;
 }
 
+/* The streams of a session in order of their numbers; returns how many. */
+static int
+streams_in(Snapshot snapshot, int64 session_id, AtxStream **streams)
+{
+	int			room = 0;
+	int			n = 0;
+	AtxCursor	cursor;
+
+	*streams = NULL;
+	atx_cursor_open(&cursor, &stream_table, false);
+	atx_cursor_begin(&cursor, snapshot, &session_id, 1);
+	while (atx_cursor_next(&cursor))
+	{
+		if (n == room)
+		{
+			room = Max(16, room * 2);
+			*streams = *streams == NULL ? palloc(sizeof(AtxStream) * room) :
+				repalloc(*streams, sizeof(AtxStream) * room);
+		}
+		read_stream(&cursor, &(*streams)[n++]);
+	}
+	atx_cursor_close(&cursor);
+	return n;
+}
+
 /* Room for one output more, unless that is beyond the limit. */
 static AtxStreamEvent *
 next_event(AtxStreamPage *page, int limit)
@@ -364,6 +399,23 @@ add_events(Snapshot snapshot, AtxStreamPage *page, int limit)
 	atx_event_scan_end(&scan);
 }
 
+/* Read the rest of a page, of which the stream is known. */
+static void
+fill_page(Snapshot snapshot, AtxStreamPage *page, int limit)
+{
+	AtxService	service;
+
+	if (atx_service_load_in(snapshot, page->stream.service_id, &service))
+	{
+		page->watched = service.watched && service.history == page->stream.history;
+		page->oldest = service.oldest;
+	}
+	add_replayed(snapshot, page, limit);
+	/* Every revision of a service that is watched is an event. */
+	if (!page->watched || service.revision > page->stream.revision)
+		add_events(snapshot, page, limit);
+}
+
 /*
  * A stream with up to limit of the outputs between its first and its last
  * that are not acknowledged; false if there is none of that number.
@@ -380,19 +432,30 @@ atx_stream_page(int64 session_id, int64 sequence_num, int limit, AtxStreamPage *
 	memset(page, 0, sizeof(*page));
 	found = find_in(snapshot, session_id, sequence_num, &page->stream);
 	if (found)
-	{
-		AtxService	service;
-
-		if (atx_service_load_in(snapshot, page->stream.service_id, &service))
-		{
-			page->watched = service.watched && service.history == page->stream.history;
-			page->oldest = service.oldest;
-		}
-		add_replayed(snapshot, page, limit);
-		add_events(snapshot, page, limit);
-	}
+		fill_page(snapshot, page, limit);
 	atx_snapshot_release(snapshot);
 	return found;
+}
+
+/*
+ * The same of all streams of a session, each with up to limit; returns how
+ * many streams.
+ */
+int
+atx_stream_pages(int64 session_id, int limit, AtxStreamPage **pages)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	AtxStream  *streams;
+	int			n = streams_in(snapshot, session_id, &streams);
+
+	*pages = palloc0(sizeof(AtxStreamPage) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		(*pages)[i].stream = streams[i];
+		fill_page(snapshot, &(*pages)[i], limit);
+	}
+	atx_snapshot_release(snapshot);
+	return n;
 }
 
 /*
@@ -573,24 +636,8 @@ int
 atx_stream_of_session(int64 session_id, AtxStream **streams)
 {
 	Snapshot	snapshot = atx_snapshot_take();
-	int			room = 0;
-	int			n = 0;
-	AtxCursor	cursor;
+	int			n = streams_in(snapshot, session_id, streams);
 
-	*streams = NULL;
-	atx_cursor_open(&cursor, &stream_table, false);
-	atx_cursor_begin(&cursor, snapshot, &session_id, 1);
-	while (atx_cursor_next(&cursor))
-	{
-		if (n == room)
-		{
-			room = Max(16, room * 2);
-			*streams = *streams == NULL ? palloc(sizeof(AtxStream) * room) :
-				repalloc(*streams, sizeof(AtxStream) * room);
-		}
-		read_stream(&cursor, &(*streams)[n++]);
-	}
-	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
 	return n;
 }
@@ -693,6 +740,18 @@ atx_stream_advance(int64 service_id, int64 revision)
 	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(revision)};
 
 	(void) atx_execute(&advance, values, NULL);
+}
+
+/*
+ * Move the positions of those that want only some events, and have none since,
+ * on to a revision, the newest: they are not looked through again.
+ */
+void
+atx_stream_advance_idle(int64 service_id, int64 revision)
+{
+	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(revision)};
+
+	(void) atx_execute(&advance_idle, values, NULL);
 }
 
 /*

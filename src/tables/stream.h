@@ -81,6 +81,7 @@ extern void atx_stream_replay_value(const AtxStream *stream, const char *key,
 									const bytea *value, int64 index);
 extern bool atx_stream_page(int64 session_id, int64 sequence_num, int limit,
 							AtxStreamPage *page);
+extern int	atx_stream_pages(int64 session_id, int limit, AtxStreamPage **pages);
 extern bool atx_stream_lock(int64 session_id, int64 sequence_num, bool wait,
 							AtxStream *stream);
 extern void atx_stream_require_unchanged(const AtxStream *stream);
@@ -97,6 +98,7 @@ extern int	atx_stream_close(const AtxStreamsOf *which, AtxStatus status, const c
 							 AtxStream **closed);
 extern int64 atx_stream_lock_to_advance(int64 service_id, int64 revision);
 extern void atx_stream_advance(int64 service_id, int64 revision);
+extern void atx_stream_advance_idle(int64 service_id, int64 revision);
 extern void atx_stream_forget(int64 session_id, const int64 *numbers, int count);
 extern void atx_stream_forget_sessions(const int64 *session_ids, int count);
 

@@ -85,7 +85,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'backup', has_streaming => 1);
 # A waiter is a long query: it gives way to recovery like any other.
 $standby->append_conf('postgresql.conf',
-	"max_standby_streaming_delay = -1\nmax_standby_archive_delay = -1\n");
+	"max_standby_streaming_delay = -1\nmax_standby_archive_delay = -1\nhot_standby_feedback = on\n");
 $standby->start;
 polls_ok('on a standby', $standby, $node);
 

@@ -198,7 +198,7 @@ $node->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'backup', has_streaming => 1);
 $standby->append_conf('postgresql.conf',
-	"max_standby_streaming_delay = -1\nmax_standby_archive_delay = -1\n");
+	"max_standby_streaming_delay = -1\nmax_standby_archive_delay = -1\nhot_standby_feedback = on\n");
 $standby->start;
 $node->wait_for_catchup($standby);
 
