@@ -39,6 +39,8 @@ sql > /dev/null <<-'EOS'
 	END $$;
 	CALL open_streams();
 EOS
+first=$(sql -c 'SELECT min(session_id) FROM watcher')
+[ "$(sql -c 'SELECT max(session_id) - min(session_id) FROM watcher')" -eq 99 ]
 writer()
 {
 	printf '\\set n random(1, 1000)\n'
@@ -52,7 +54,7 @@ writer "SELECT atomix.counter_increment('plain' || :n), pg_notify('c' || :n, '')
 # but not before 50 ms, as who is told by a hint.  A position that a crash takes
 # back is read once more, so it need not wait for the disk.
 cat > "$scratch/watcher.sql" <<-'EOS'
-	SELECT session_id AS s FROM watcher WHERE client = :client_id \gset
+	\set s :first + :client_id
 	SELECT atomix.wait_events(:s, '1 s');
 	SELECT atomix.ack_many(:s, array_agg(sequence_num), array_agg(newest)) FROM (
 		SELECT sequence_num, max(output_num) AS newest FROM atomix.fetch_outputs_many(:s, 10000)
@@ -64,7 +66,7 @@ watched_writers()
 	local watchers
 
 	PGOPTIONS='-c synchronous_commit=off' \
-		pgbench -n -M prepared -c 100 -j 1 -T "$seconds" -f "$scratch/watcher.sql" > "$scratch/watchers" 2>&1 &
+		pgbench -n -M prepared -c 100 -j 1 -T "$seconds" -D first="$first" -f "$scratch/watcher.sql" > "$scratch/watchers" 2>&1 &
 	watchers=$!
 	tps 32 "$seconds" "$scratch/watched.sql"
 	wait $watchers
