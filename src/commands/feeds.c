@@ -255,7 +255,10 @@ end_unless_streamed(AtxCall *call)
 static int64
 leave_behind(const AtxCall *call, int64 revision)
 {
-	AtxStreamsOf late = {.service_id = call->service.service_id};
+	AtxStreamsOf late = {
+		.service_id = call->service.service_id,
+		.newest = call->service.revision
+	};
 
 	if (!atx_stream_any_of_service(late.service_id))
 		return revision;

@@ -406,6 +406,7 @@ atx_detach_service(AtxCall *call)
 {
 	AtxStreamsOf streams = {
 		.service_id = call->service.service_id,
+		.newest = call->service.revision,
 		.session_id = call->session_id
 	};
 
@@ -471,6 +472,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 		return answer;
 	refuse_if_on_hold(service_id, name);
 	call.type = atx_service_type_get(call.service.type);
+	streams.newest = call.service.revision;
 	/* Its events go, so single changes are told to nobody any more. */
 	call.service.watched = false;
 	delete_claims(&call);

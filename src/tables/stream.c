@@ -104,10 +104,11 @@ static AtxStatement sessions = {
 	1, {INT8ARRAYOID}
 };
 
-/* A stream that was opened by the client's own count keeps what it has. */
+/* Where a stream wants all events they need not be counted: each revision is one. */
 static AtxStatement close_streams = {
 	"WITH closed AS (UPDATE atomix.stream t SET closed = GREATEST(t.acked, t.preface) + 1"
-	" + (SELECT pg_catalog.count(*) FROM atomix.event e WHERE " MATCHES "),"
+	" + CASE WHEN t.key IS NULL AND t.event IS NULL THEN $6 - t.revision"
+	" ELSE (SELECT pg_catalog.count(*) FROM atomix.event e WHERE " MATCHES ") END,"
 	" status = $4, reason = $5"
 	" WHERE t.service_id = $1 AND t.closed IS NULL AND ($2 = 0 OR t.session_id = $2)"
 	" AND ($3 = 0 OR (t.revision < $3 AND EXISTS (SELECT FROM atomix.event e"
@@ -116,7 +117,7 @@ static AtxStatement close_streams = {
 	" gone AS (DELETE FROM atomix.replay r USING closed c"
 	" WHERE r.session_id = c.session_id AND r.sequence_num = c.sequence_num)"
 	" SELECT c.session_id, c.sequence_num FROM closed c ORDER BY 1, 2",
-	5, {INT8OID, INT8OID, INT8OID, INT2OID, TEXTOID}
+	6, {INT8OID, INT8OID, INT8OID, INT2OID, TEXTOID, INT8OID}
 };
 
 /* The least position among those that are locked by somebody else. */
@@ -705,7 +706,8 @@ atx_stream_close(const AtxStreamsOf *which, AtxStatus status, const char *reason
 		Int64GetDatum(which->session_id),
 		Int64GetDatum(which->unread_to),
 		Int16GetDatum((int16) status),
-		CStringGetTextDatum(reason)
+		CStringGetTextDatum(reason),
+		Int64GetDatum(which->newest)
 	};
 	int			found = (int) atx_execute(&close_streams, values, NULL);
 

@@ -66,6 +66,7 @@ typedef struct AtxStreamPage
 typedef struct AtxStreamsOf
 {
 	int64		service_id;
+	int64		newest;			/* revision of the service */
 	int64		session_id;		/* 0: of all sessions */
 	int64		unread_to;		/* that have not read all up to that revision;
 								 * 0: all */
