@@ -11,11 +11,13 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "api/arguments.h"
 #include "base/duration.h"
 #include "base/errors.h"
+#include "base/extension.h"
 #include "compat.h"
 
 /*
@@ -122,17 +124,75 @@ atx_wait_argument(FunctionCallInfo fcinfo, int n, int64 if_null)
 			ATX_LONGEST_DURATION);
 }
 
+/* The type of the rows that a function returns. */
+typedef struct RowType
+{
+	Oid			function;
+	TupleDesc	desc;
+} RowType;
+
+static TupleDesc
+copy_of_row_type(FunctionCallInfo fcinfo)
+{
+	MemoryContext before;
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "function must return a row");
+	before = MemoryContextSwitchTo(TopMemoryContext);
+	desc = CreateTupleDescCopy(desc);
+	MemoryContextSwitchTo(before);
+	return desc;
+}
+
+/*
+ * The row type of the function that was called.  To make it from the catalog
+ * costs as much as a row does that is read or written, so it is kept; no
+ * function of the extension can change it but by going with the extension.
+ */
+static TupleDesc
+row_type(FunctionCallInfo fcinfo)
+{
+	static HTAB *types = NULL;
+	static uint64 generation = 0;
+	Oid			function = fcinfo->flinfo->fn_oid;
+	RowType    *type;
+
+	if (types != NULL && generation != atx_extension_generation())
+	{
+		HASH_SEQ_STATUS status;
+
+		hash_seq_init(&status, types);
+		while ((type = hash_seq_search(&status)) != NULL)
+			FreeTupleDesc(type->desc);
+		hash_destroy(types);
+		types = NULL;
+	}
+	if (types == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(RowType)};
+
+		types = hash_create("atomix types of rows", 32, &control, HASH_ELEM | HASH_BLOBS);
+		generation = atx_extension_generation();
+	}
+	type = hash_search(types, &function, HASH_FIND, NULL);
+	if (type == NULL)
+	{
+		TupleDesc	desc = copy_of_row_type(fcinfo);
+
+		type = hash_search(types, &function, HASH_ENTER, NULL);
+		type->desc = desc;
+	}
+	return type->desc;
+}
+
 /*
  * The row that a function with several OUT arguments returns.
  */
 Datum
 atx_form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {
-	TupleDesc	desc;
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "function must return a row");
-	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(row_type(fcinfo), values, nulls));
 }
 
 /*

@@ -14,13 +14,13 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 
+#include "api/arguments.h"
 #include "api/partition_service.h"
 #include "base/codec.h"
 #include "commands/dispatch.h"
@@ -487,16 +487,12 @@ answer_one(FunctionCallInfo fcinfo, bool is_query)
 	AtxScope	scope;
 	Request		request;
 	Response	response;
-	TupleDesc	desc;
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 	Datum		row;
 
 	atx_refuse_null(PG_ARGISNULL(0), "request_headers");
 	atx_refuse_null(PG_ARGISNULL(1), "input");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "function must return a row");
-
 	atx_scope_enter(&scope);
 	request = is_query ? decode_query(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)) :
 		decode_command(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1));
@@ -504,7 +500,7 @@ answer_one(FunctionCallInfo fcinfo, bool is_query)
 	values[0] = PointerGetDatum(encode_headers(&response, is_query));
 	values[1] = PointerGetDatum(encode_output(&request, &response));
 	MemoryContextSwitchTo(scope.caller_memory);
-	row = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	row = atx_form_row(fcinfo, values, nulls);
 	atx_scope_leave(&scope);
 	return row;
 }
