@@ -28,7 +28,7 @@ sub contents
 			ELSE atomix.map_size(name, namespace) END
 		FROM atomix.services ORDER BY 2, 3}) . "\n"
 	  . $server->safe_psql($dbname, q{
-		SELECT key, value, round(extract(epoch FROM expires_at - clock_timestamp()) / 60)
+		SELECT key, value, round(extract(epoch FROM expires_at - clock_timestamp()) / 600) * 10
 		FROM atomix.map_entries_text('prices', namespace => 'shop')});
 }
 
