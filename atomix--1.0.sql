@@ -25,6 +25,7 @@ CREATE TABLE atomix.authority (
   swept_at bigint,
   session_version bigint NOT NULL DEFAULT 0,
   history bigint NOT NULL DEFAULT 0,
+  history_served bigint NOT NULL DEFAULT 0,
   timeline integer NOT NULL,
   database oid NOT NULL,
   extension oid NOT NULL,
@@ -46,6 +47,7 @@ COMMENT ON COLUMN atomix.authority.last_beat IS 'Tick of the last sign of life; 
 COMMENT ON COLUMN atomix.authority.swept_at IS 'Tick at which all ended sessions were last looked at; null if not since the jump.';
 COMMENT ON COLUMN atomix.authority.session_version IS 'Greatest version given to a change of a session.';
 COMMENT ON COLUMN atomix.authority.history IS 'Number of the history since the identity last changed, 0 if it never did: what was written under another value may have gone on elsewhere.';
+COMMENT ON COLUMN atomix.authority.history_served IS 'Ticks served in all when it began: atomix.failover_delay counts from there.';
 COMMENT ON COLUMN atomix.authority.epoch IS 'Clock epoch in which ticks are counted now.';
 REVOKE ALL ON TABLE atomix.authority FROM PUBLIC;
 
