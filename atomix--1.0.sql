@@ -1141,6 +1141,14 @@ COMMENT ON FUNCTION atomix.tick() IS
   'Does once what the worker does: takes over after a start, ends sessions that are due, numbers and tells changes, forgets old ones. Returns how many sessions it ended, at most 512; call it again while it returns that many. Not allowed in a transaction block (25001).';
 REVOKE ALL ON FUNCTION atomix.tick() FROM PUBLIC;
 
+CREATE FUNCTION atomix.after_restore()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_after_restore'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.after_restore() IS
+  'To be called where a copy of the data has begun to serve in place of what went on elsewhere: ends all sessions, whose locks are then free, begins a new term, and has watchers begin anew. Returns how many sessions it ended. It waits for transactions that use sessions. Not within a transaction block. Errors: 57P03 atomix is disabled, 25006 read-only.';
+REVOKE ALL ON FUNCTION atomix.after_restore() FROM PUBLIC;
+
 CREATE FUNCTION atomix.extension_version(OUT sql text, OUT library text)
 AS 'MODULE_PATHNAME', 'atomix_extension_version'
 LANGUAGE C STABLE PARALLEL SAFE;

@@ -166,6 +166,7 @@ my %refused = (
 	semaphore_resize => "'s', 1",
 	semaphore_try => "$session, 's'",
 	set_lock_delay => "'l', '1 s'",
+	after_restore => '',
 	tick => '');
 my %unavailable = (
 	partition_close_session => [
