@@ -25,6 +25,7 @@ CREATE TABLE atomix.authority (
   swept_at bigint,
   session_version bigint NOT NULL DEFAULT 0,
   history bigint NOT NULL DEFAULT 0,
+  history_served bigint NOT NULL DEFAULT 0,
   timeline integer NOT NULL,
   database oid NOT NULL,
   extension oid NOT NULL,
@@ -46,6 +47,7 @@ COMMENT ON COLUMN atomix.authority.last_beat IS 'Tick of the last sign of life; 
 COMMENT ON COLUMN atomix.authority.swept_at IS 'Tick at which all ended sessions were last looked at; null if not since the jump.';
 COMMENT ON COLUMN atomix.authority.session_version IS 'Greatest version given to a change of a session.';
 COMMENT ON COLUMN atomix.authority.history IS 'Number of the history since the identity last changed, 0 if it never did: what was written under another value may have gone on elsewhere.';
+COMMENT ON COLUMN atomix.authority.history_served IS 'Ticks served in all when it began: atomix.failover_delay counts from there.';
 COMMENT ON COLUMN atomix.authority.epoch IS 'Clock epoch in which ticks are counted now.';
 REVOKE ALL ON TABLE atomix.authority FROM PUBLIC;
 
@@ -1155,6 +1157,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.tick() IS
   'Does once what the worker does: takes over after a start, ends sessions that are due, numbers and tells changes, forgets old ones. Returns how many sessions it ended, at most 512; call it again while it returns that many. Not allowed in a transaction block (25001).';
 REVOKE ALL ON FUNCTION atomix.tick() FROM PUBLIC;
+
+CREATE FUNCTION atomix.after_restore()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_after_restore'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.after_restore() IS
+  'To be called where a copy of the data has begun to serve in place of what went on elsewhere: ends all sessions, whose locks are then free, begins a new term, and has watchers begin anew. Returns how many sessions it ended. It waits for transactions that use sessions. Not within a transaction block. Errors: 57P03 atomix is disabled, 25006 read-only.';
+REVOKE ALL ON FUNCTION atomix.after_restore() FROM PUBLIC;
 
 CREATE FUNCTION atomix.extension_version(OUT sql text, OUT library text)
 AS 'MODULE_PATHNAME', 'atomix_extension_version'

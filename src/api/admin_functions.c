@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * admin_functions.c
- *	  Functions for administrators and tests: tick, extension_version, the
- *	  clock, and what the views show of shared memory.
+ *	  Functions for administrators and tests: tick, after_restore,
+ *	  extension_version, the clock, and what the views show of shared memory.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +25,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/spi.h"
+#include "commands/restore.h"
 #include "commands/upkeep.h"
 #include "tables/lease.h"
 
@@ -32,10 +33,28 @@
 #define MAX_ADVANCE		(INT64CONST(3653) * 86400 * ATX_TICKS_PER_SEC)
 
 PG_FUNCTION_INFO_V1(atomix_tick);
+PG_FUNCTION_INFO_V1(atomix_after_restore);
 PG_FUNCTION_INFO_V1(atomix_extension_version);
 PG_FUNCTION_INFO_V1(atomix_advance_clock);
 PG_FUNCTION_INFO_V1(atomix_workers);
 PG_FUNCTION_INFO_V1(atomix_lease_times);
+
+/*
+ * What does the worker's work, or takes over, is a transaction of its own:
+ * else everybody would have to wait for the rest of the caller's.
+ */
+static void
+require_own_transaction(const char *function)
+{
+	PreventCommandDuringRecovery(function);
+	PreventCommandIfReadOnly(function);
+	PreventInTransactionBlock(true, function);
+	if (!atx_enabled)
+		ereport(ERROR,
+				(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+				 errmsg("atomix is disabled on this server"),
+				 errhint("Set atomix.enabled to on if this server shall act.")));
+}
 
 /*
  * tick() returns bigint
@@ -46,17 +65,25 @@ atomix_tick(PG_FUNCTION_ARGS)
 	AtxScope	scope;
 	int64		ended;
 
-	PreventCommandDuringRecovery("atomix.tick()");
-	PreventCommandIfReadOnly("atomix.tick()");
-	PreventInTransactionBlock(true, "atomix.tick()");
-	if (!atx_enabled)
-		ereport(ERROR,
-				(errcode(ERRCODE_CANNOT_CONNECT_NOW),
-				 errmsg("atomix is disabled on this server"),
-				 errhint("Set atomix.enabled to on if this server shall act.")));
-
+	require_own_transaction("atomix.tick()");
 	atx_scope_enter(&scope);
 	ended = atx_upkeep();
+	atx_scope_leave(&scope);
+	PG_RETURN_INT64(ended);
+}
+
+/*
+ * after_restore() returns bigint
+ */
+Datum
+atomix_after_restore(PG_FUNCTION_ARGS)
+{
+	AtxScope	scope;
+	int64		ended;
+
+	require_own_transaction("atomix.after_restore()");
+	atx_scope_enter(&scope);
+	ended = atx_after_restore();
 	atx_scope_leave(&scope);
 	PG_RETURN_INT64(ended);
 }

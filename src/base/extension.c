@@ -82,6 +82,16 @@ atx_extension_generation(void)
 	return generation;
 }
 
+/*
+ * Have all processes read anew what they know of the extension, and of who
+ * serves, once the transaction has committed.
+ */
+void
+atx_extension_changed(void)
+{
+	CacheInvalidateRelcacheByRelid(authority_table);
+}
+
 static void
 read_version(HeapTuple tuple, TupleDesc desc, char *version)
 {

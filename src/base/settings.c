@@ -33,6 +33,7 @@ char	   *atx_node_id = NULL;
 int			atx_hint_interval = 50;
 int			atx_max_wait = 10000;
 int			atx_max_hold = 60000;
+int			atx_failover_delay = 0;
 int			atx_query_wait = 5000;
 int			atx_max_message_size = 1024 * 1024;
 int			atx_worker_limit = 4;
@@ -137,6 +138,12 @@ define_server_settings(void)
 							&atx_max_hold,
 							60000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("atomix.failover_delay",
+							"How long nothing is granted after a promotion, a restore or a copy.",
+							"Holders that this server does not know of have that long to come to their end.",
+							&atx_failover_delay,
+							0, 0, INT_MAX / 1000,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("atomix.query_wait",
 							"Longest time a query waits for commands that it is to see.",
 							NULL, &atx_query_wait,

@@ -25,6 +25,7 @@ extern int	atx_hint_interval;	/* least time between two rounds of hints */
 extern int	atx_max_wait;		/* longest a call waits for others */
 extern int	atx_max_hold;		/* longest anyone waits for one transaction's
 								 * locks */
+extern int	atx_failover_delay; /* seconds without grants in a new history */
 extern int	atx_query_wait;		/* longest a query waits for commands */
 extern int	atx_max_message_size;	/* bytes of one protocol message */
 extern int	atx_worker_limit;	/* databases served by a worker */

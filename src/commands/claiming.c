@@ -337,7 +337,7 @@ go_on_after(const int64 *service_ids, int found, int limit, int64 *next)
 /*
  * Services on which something has to be done that nobody may be waiting for:
  * claims of sessions that ended, claims that waited long enough, delays that
- * are over; idle: also claims that wait although none is granted.  Returns how
+ * are over, and of claims that wait those that are asked for.  Returns how
  * many, at most ATX_SETTLE_BATCH; one may be there twice.
  *
  * They come in order, those above *after, which is moved on, or back to 0 if
@@ -345,7 +345,7 @@ go_on_after(const int64 *service_ids, int found, int limit, int64 *next)
  * of the others.
  */
 int
-atx_services_to_settle(const AtxAuthority *authority, bool idle, int64 *after,
+atx_services_to_settle(const AtxAuthority *authority, AtxWaiting waiting, int64 *after,
 					   int64 *service_ids)
 {
 	AtxMoment	moment = atx_moment(authority);
@@ -365,9 +365,11 @@ atx_services_to_settle(const AtxAuthority *authority, bool idle, int64 *after,
 	found = atx_claim_services_of_closing(*after, share, service_ids + count);
 	go_on_after(service_ids + count, found, share, &go_on);
 	count += found;
-	if (idle)
+	if (waiting != ATX_WAITING_NONE)
 	{
-		found = atx_claim_services_idle(*after, share, service_ids + count);
+		found = waiting == ATX_WAITING_ANY ?
+			atx_claim_services_waited_for(*after, share, service_ids + count) :
+			atx_claim_services_idle(*after, share, service_ids + count);
 		go_on_after(service_ids + count, found, share, &go_on);
 		count += found;
 	}

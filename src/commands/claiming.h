@@ -30,6 +30,14 @@ typedef struct AtxClaimed
 	const char *name;
 } AtxClaimed;
 
+/* Where those who wait are looked for. */
+typedef enum AtxWaiting
+{
+	ATX_WAITING_NONE,
+	ATX_WAITING_IDLE,			/* where nothing is granted */
+	ATX_WAITING_ANY
+} AtxWaiting;
+
 typedef struct AtxClaimAnswer
 {
 	bool		exists;			/* then claim is it */
@@ -55,7 +63,7 @@ extern AtxAnswer atx_wait_ticket(AtxScope *scope, int64 session_id, int64 ticket
 								 int64 timeout, AtxClaimAnswer *answer);
 
 extern bool atx_release_session(const AtxAuthority *authority, int64 session_id);
-extern int	atx_services_to_settle(const AtxAuthority *authority, bool idle,
+extern int	atx_services_to_settle(const AtxAuthority *authority, AtxWaiting waiting,
 								   int64 *after, int64 *service_ids);
 extern bool atx_settle_if_free(const AtxAuthority *authority, int64 service_id, bool whole);
 

@@ -138,6 +138,15 @@ is_claimed(int64 service_id)
 	return true;
 }
 
+/* Is it too early after a promotion to take what looks free? */
+static bool
+is_postponed(const AtxAuthority *authority)
+{
+	AtxMoment	moment = atx_moment(authority);
+
+	return atx_failover_delay_left(authority, &moment) > 0;
+}
+
 /* Row locks honour lock_timeout; so does waiting here. */
 static AtxTick
 wait_limit(void)
@@ -200,7 +209,7 @@ atx_hold(const AtxClaimed *claimed, int64 *token)
 			atx_unlock_exclusive(ATX_LOCK_HOLD, service_id);
 			continue;
 		}
-		if (!is_claimed(service_id))
+		if (!is_claimed(service_id) && !is_postponed(call.authority))
 			break;
 		atx_unlock_exclusive(ATX_LOCK_HOLD, service_id);
 		if (atx_now() >= until)

@@ -77,9 +77,8 @@ take_over(const AtxAuthority *before, AtxAuthority *mine, bool same_history)
 	AtxMoment	moment;
 
 	mine->epoch = enter_epoch();
-	mine->index_floor = atx_index_jump(before->index_floor);
+	mine->index_floor = atx_index_jump(before->index_floor, same_history);
 	mine->served = before->served;
-	mine->history = same_history ? before->history : new_history(before, mine);
 	if (before->start_id == mine->start_id)
 	{
 		mine->grace_from = before->grace_from;
@@ -91,38 +90,31 @@ take_over(const AtxAuthority *before, AtxAuthority *mine, bool same_history)
 		mine->grace_served = before->served;
 		atx_grace_begin(mine->grace_from, mine->grace_served);
 	}
+	moment = atx_moment(mine);
+	mine->history = same_history ? before->history : new_history(before, mine);
+	mine->history_served = same_history ? before->history_served : moment.served;
 	atx_authority_write(mine);
 
-	moment = atx_moment(mine);
 	atx_lease_correct_future(&moment);
 	atx_entry_enter_epoch(&moment);
 	atx_claim_enter_epoch(&moment);
 }
 
 /*
- * Jump, unless another process just did.
- *
  * The index position must survive a crash from the moment it is used, hence
  * the forced commit.
  */
-void
-atx_jump(void)
+static void
+jump(bool restored)
 {
 	AtxAuthority before = {0};
 	AtxAuthority mine = atx_authority_identity();
-	bool		served_before;
-	bool		same_identity;
+	bool		served_before = atx_authority_read(&before);
+	bool		same_identity = served_before && atx_authority_same_identity(&before, &mine);
+	bool		same_history = !served_before || (same_identity && !restored);
 
-	/* Not a lock on a table: whoever jumps may have locked those already. */
-	atx_lock_exclusive(ATX_LOCK_JUMP, 0);
-	atx_authority_forget();
-	if (!atx_jump_is_due())
-		return;
-
-	served_before = atx_authority_read(&before);
-	same_identity = served_before && atx_authority_same_identity(&before, &mine);
-	take_over(&before, &mine, same_identity || !served_before);
-	if (!same_identity)
+	take_over(&before, &mine, same_history);
+	if (!same_identity || restored)
 	{
 		atx_partition_new_term();
 		atx_partition_ensure();
@@ -134,7 +126,39 @@ atx_jump(void)
 			(errmsg("atomix serves database %u from index " INT64_FORMAT,
 					MyDatabaseId, mine.index_floor),
 			 !served_before ? errdetail("It is served for the first time.") :
-			 !same_identity ? errdetail("It was last served under another identity; a new term begins.") : 0));
+			 !same_identity ? errdetail("It was last served under another identity; a new term begins.") :
+			 restored ? errdetail("It was restored; a new term begins.") : 0));
+}
+
+/* Not a lock on a table: whoever jumps may have locked those already. */
+static void
+lock_to_jump(void)
+{
+	atx_lock_exclusive(ATX_LOCK_JUMP, 0);
+	atx_authority_forget();
+}
+
+/*
+ * Jump, unless another process just did.
+ */
+void
+atx_jump(void)
+{
+	lock_to_jump();
+	if (atx_jump_is_due())
+		jump(false);
+}
+
+/*
+ * Jump in any case, to a history of its own: what was restored is not what it
+ * was copied from.
+ */
+void
+atx_jump_to_new_history(void)
+{
+	lock_to_jump();
+	jump(true);
+	atx_extension_changed();
 }
 
 /*

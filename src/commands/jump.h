@@ -15,6 +15,7 @@
 
 extern bool atx_jump_is_due(void);
 extern void atx_jump(void);
+extern void atx_jump_to_new_history(void);
 extern AtxAnswer atx_await_authority(const AtxAuthority **authority);
 
 #endif							/* ATX_JUMP_H */

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "base/private_lock.h"
+#include "base/settings.h"
 #include "base/shmem.h"
 #include "commands/claiming.h"
 #include "commands/feeds.h"
@@ -56,17 +57,21 @@ forget_old_sessions(const AtxAuthority *authority)
 
 /*
  * Those that somebody is using are left for the next call, and so are those
- * for which there is no room among the transaction's locks.
+ * for which there is no room among the transaction's locks.  That the delay
+ * after a promotion has ended since the last call is not known, so where there
+ * is one all that wait are looked at.
  */
 static void
 settle_services(const AtxAuthority *authority)
 {
+	AtxWaiting	waiting = atx_failover_delay > 0 && authority->history != 0 ?
+	ATX_WAITING_ANY : ATX_WAITING_IDLE;
 	int64		service_ids[ATX_SETTLE_BATCH];
 	int64		after = 0;
 
 	do
 	{
-		int			count = atx_services_to_settle(authority, true, &after, service_ids);
+		int			count = atx_services_to_settle(authority, waiting, &after, service_ids);
 
 		for (int i = 0; i < count && atx_private_locks_left() >= LOCKS_TO_SETTLE; i++)
 		{

@@ -360,6 +360,15 @@ not_on_hold(const AtxCall *call)
 }
 
 /*
+ * Is nothing granted yet, because this server has just been promoted?
+ */
+bool
+atx_claims_postponed(const AtxCall *call)
+{
+	return atx_failover_delay_left(call->authority, &call->moment) > 0;
+}
+
+/*
  * Bring a service up to date: end what is over, and grant what can be.  True
  * if somebody still waits then; tells how many have it and how much of it.
  */
@@ -374,6 +383,8 @@ settle(AtxCall *call, Holders *holders)
 	while (next_in_queue(call, &next))
 	{
 		if (holders->used + next.weight > call->type->claims->capacity(&call->service))
+			return true;
+		if (atx_claims_postponed(call))
 			return true;
 		if (!not_on_hold(call))
 		{
@@ -429,7 +440,7 @@ static bool
 is_free(AtxCall *call, int32 weight, Holders *holders, bool *on_hold)
 {
 	*on_hold = false;
-	if (settle(call, holders) ||
+	if (settle(call, holders) || atx_claims_postponed(call) ||
 		holders->used + weight > call->type->claims->capacity(&call->service))
 		return false;
 	*on_hold = !not_on_hold(call);

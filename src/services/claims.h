@@ -52,6 +52,7 @@ extern void atx_claim_grant(AtxCall *call, AtxClaim *claim);
 extern void atx_claim_lock_or_retry(const AtxClaim *claim);
 extern void atx_claim_end_or_retry(AtxCall *call, const AtxClaim *claim);
 extern int	atx_claims_granted(AtxCall *call, AtxClaim **claims);
+extern bool atx_claims_postponed(const AtxCall *call);
 extern void atx_claims_settle(AtxCall *call);
 extern void atx_claims_settle_all(AtxCall *call);
 extern bool atx_claim_fits_instead(AtxCall *call, const AtxClaim *granted,

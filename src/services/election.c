@@ -183,20 +183,6 @@ lead(AtxCall *call, AtxCandidates *candidates, int place)
 	}
 }
 
-/*
- * Make a candidate that waits the leader; false if there is none of the name.
- */
-bool
-atx_election_anoint(AtxCall *call, const char *candidate)
-{
-	AtxCandidates candidates = live_candidates(call);
-	int			place = place_of(&candidates, candidate);
-
-	if (place > 0 || (place == 0 && !candidates.led))
-		lead(call, &candidates, place);
-	return place >= 0;
-}
-
 /* Exchange two that wait, the second of which follows the first. */
 static void
 swap(AtxCall *call, AtxClaim *first, AtxClaim *second)
@@ -207,6 +193,31 @@ swap(AtxCall *call, AtxClaim *first, AtxClaim *second)
 	move(call, first, NO_POSITION);
 	move(call, second, a);
 	move(call, first, b);
+}
+
+/* The same, one place after the other, until it is the first. */
+static void
+put_first(AtxCall *call, AtxCandidates *candidates, int place)
+{
+	for (int i = place - 1; i >= 0; i--)
+		swap(call, &candidates->claims[i], &candidates->claims[place]);
+}
+
+/*
+ * Make a candidate that waits the leader, or, where nobody leads and nothing
+ * is granted yet, the first that will; false if there is none of the name.
+ */
+bool
+atx_election_anoint(AtxCall *call, const char *candidate)
+{
+	AtxCandidates candidates = live_candidates(call);
+	int			place = place_of(&candidates, candidate);
+
+	if (place >= 0 && !candidates.led && atx_claims_postponed(call))
+		put_first(call, &candidates, place);
+	else if (place > 0 || (place == 0 && !candidates.led))
+		lead(call, &candidates, place);
+	return place >= 0;
 }
 
 /* Let the candidate at a place change places with the one before it. */

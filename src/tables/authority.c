@@ -29,19 +29,31 @@
 
 /* A crash may lose this many draws whose commits were not yet on disk. */
 #define INDEX_JUMP			(INT64CONST(1) << 32)
+
+/*
+ * What a promoted standby, or a restore, does not know of may be as many jumps
+ * of the server it was copied from: 64 starts in short succession, of which
+ * none is as old as the clock allows for.
+ */
+#define HISTORY_INDEX_JUMP	(INDEX_JUMP * 64)
 #define INDEX_SECOND_SHIFT	20
 
 static AtxStatement read_authority = {
 	"SELECT system_identifier, timeline, database, extension, start_id,"
-	" epoch, index_floor, grace_from, grace_served, served, history,"
+	" epoch, index_floor, grace_from, grace_served, served, history, history_served,"
 	" COALESCE(xmin = pg_catalog.pg_current_xact_id_if_assigned()::xid, false)"
 	" FROM atomix.authority"
 };
 
+/*
+ * Versions of sessions go on above the history's number: the last ones of the
+ * history before may be known to somebody, and lost here.
+ */
 static AtxStatement write_authority = {
 	"INSERT INTO atomix.authority AS a (system_identifier, timeline, database,"
 	" extension, start_id, epoch, index_floor, grace_from, grace_served, served,"
-	" history) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+	" history, history_served, session_version)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11)"
 	" ON CONFLICT (only_row) DO UPDATE SET"
 	" system_identifier = excluded.system_identifier,"
 	" timeline = excluded.timeline, database = excluded.database,"
@@ -49,9 +61,11 @@ static AtxStatement write_authority = {
 	" epoch = excluded.epoch, index_floor = excluded.index_floor,"
 	" grace_from = excluded.grace_from, grace_served = excluded.grace_served,"
 	" served = excluded.served, history = excluded.history,"
+	" history_served = excluded.history_served,"
+	" session_version = GREATEST(a.session_version, excluded.session_version),"
 	" last_beat = NULL, swept_at = NULL",
-	11, {INT8OID, INT4OID, OIDOID, OIDOID, INT8OID,
-	INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
+	12, {INT8OID, INT4OID, OIDOID, OIDOID, INT8OID,
+	INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
 };
 
 static AtxStatement write_beat = {
@@ -164,7 +178,8 @@ atx_authority_read(AtxAuthority *authority)
 	authority->grace_served = atx_result_int64(0, 9);
 	authority->served = atx_result_int64(0, 10);
 	authority->history = atx_result_int64(0, 11);
-	authority->written_here = DatumGetBool(atx_result_datum(0, 12));
+	authority->history_served = atx_result_int64(0, 12);
+	authority->written_here = DatumGetBool(atx_result_datum(0, 13));
 	return true;
 }
 
@@ -185,7 +200,8 @@ atx_authority_write(const AtxAuthority *authority)
 		Int64GetDatum(authority->grace_from),
 		Int64GetDatum(authority->grace_served),
 		Int64GetDatum(authority->served),
-		Int64GetDatum(authority->history)
+		Int64GetDatum(authority->history),
+		Int64GetDatum(authority->history_served)
 	};
 
 	(void) atx_execute(&write_authority, values, NULL);
@@ -236,6 +252,21 @@ bool
 atx_history_is(int64 history)
 {
 	return !current_known || current.history == history;
+}
+
+/*
+ * For how many ticks nothing may be granted yet: the end of the history before
+ * may be missing here, and those who were granted something in it must have
+ * time to find out.  Time served is what counts, so that neither a restart nor
+ * another boot of the machine ends the delay early.
+ */
+int64
+atx_failover_delay_left(const AtxAuthority *authority, const AtxMoment *moment)
+{
+	if (authority->history == 0)
+		return 0;
+	return Max(0, authority->history_served + atx_failover_delay * ATX_TICKS_PER_SEC -
+			   moment->served);
 }
 
 /*
@@ -467,12 +498,13 @@ atx_index_newest(void)
  * if the sequence was set back behind the last floor; returns the new one.
  */
 int64
-atx_index_jump(int64 floor)
+atx_index_jump(int64 floor, bool same_history)
 {
+	int64		distance = same_history ? INDEX_JUMP : HISTORY_INDEX_JUMP;
 	Datum		values[] = {
-		Int64GetDatum(INDEX_JUMP),
+		Int64GetDatum(distance),
 		Int64GetDatum(atx_seconds_since_2026() << INDEX_SECOND_SHIFT),
-		Int64GetDatum(floor + INDEX_JUMP)
+		Int64GetDatum(floor + distance)
 	};
 
 	(void) atx_execute(&jump_index, values, NULL);

@@ -23,6 +23,7 @@ typedef struct AtxAuthority
 	int32		epoch;			/* of the lease clock */
 	int64		index_floor;	/* indexes drawn since the jump are greater */
 	int64		history;		/* its number; 0: the first */
+	int64		history_served; /* time served when it began */
 	AtxTick		grace_from;		/* used where there is no shared memory */
 	int64		grace_served;	/* time served when grace began */
 	int64		served;			/* time served at the last beat */
@@ -41,6 +42,8 @@ typedef struct AtxMoment
 
 extern const AtxAuthority *atx_authority_current(void);
 extern bool atx_history_is(int64 history);
+extern int64 atx_failover_delay_left(const AtxAuthority *authority,
+									 const AtxMoment *moment);
 extern bool atx_authority_read(AtxAuthority *authority);
 extern AtxAuthority atx_authority_identity(void);
 extern bool atx_authority_same_identity(const AtxAuthority *a, const AtxAuthority *b);
@@ -58,7 +61,7 @@ extern void atx_beat_stop(void);
 
 extern int64 atx_index_draw(const AtxAuthority *authority);
 extern int64 atx_index_newest(void);
-extern int64 atx_index_jump(int64 floor);
+extern int64 atx_index_jump(int64 floor, bool same_history);
 extern AtxTick atx_sweep_latest(void);
 extern void atx_sweep_done(AtxTick now);
 extern int64 atx_session_versions_take(int64 count);

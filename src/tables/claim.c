@@ -93,6 +93,12 @@ static AtxStatement services_idle = {
 	2, {INT8OID, INT8OID}
 };
 
+static AtxStatement services_waited_for = {
+	"SELECT DISTINCT c.service_id FROM atomix.claim c"
+	" WHERE c.position > 0 AND c.service_id > $2 ORDER BY c.service_id LIMIT $1",
+	2, {INT8OID, INT8OID}
+};
+
 /* In order of the index, so that claims of an earlier epoch come first. */
 static AtxStatement next_due = {
 	"SELECT c.wait_until, c.wait_epoch FROM atomix.claim c"
@@ -527,6 +533,17 @@ atx_claim_services_idle(int64 after, int limit, int64 *service_ids)
 	Datum		values[] = {Int64GetDatum(limit), Int64GetDatum(after)};
 
 	return read_ids(atx_execute(&services_idle, values, NULL), service_ids);
+}
+
+/*
+ * The same wherever claims wait.
+ */
+int
+atx_claim_services_waited_for(int64 after, int limit, int64 *service_ids)
+{
+	Datum		values[] = {Int64GetDatum(limit), Int64GetDatum(after)};
+
+	return read_ids(atx_execute(&services_waited_for, values, NULL), service_ids);
 }
 
 /*

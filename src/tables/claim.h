@@ -60,6 +60,8 @@ extern int	atx_claim_services_of_closing(int64 after, int limit, int64 *service_
 extern int	atx_claim_services_due(const AtxMoment *moment, int64 after, int limit,
 								   int64 *service_ids);
 extern int	atx_claim_services_idle(int64 after, int limit, int64 *service_ids);
+extern int	atx_claim_services_waited_for(int64 after, int limit,
+										  int64 *service_ids);
 extern bool atx_claim_next_due(const AtxMoment *moment, AtxTick *at);
 extern void atx_claim_enter_epoch(const AtxMoment *moment);
 

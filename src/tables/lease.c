@@ -122,6 +122,10 @@ static AtxStatement anchor = {
 	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
+static AtxStatement lock_all = {
+	"LOCK TABLE atomix.lease IN ACCESS EXCLUSIVE MODE"
+};
+
 static AtxStatement find_due = {
 	"SELECT l.check_epoch, l.check_at, l.session_id, " ATX_LEASE_DEADLINE " < $2"
 	" FROM atomix.lease l"
@@ -209,6 +213,16 @@ is_usable(AtxCursor *cursor, Oid role, int64 *floor)
 
 	*floor = DatumGetInt64(atx_cursor_datum(cursor, LEASE_ACK_FLOOR, &isnull));
 	return role == ATX_ANY_ROLE || has_privs_of_role(role, owner);
+}
+
+/*
+ * Keep everybody from all leases until the transaction ends; waits for those
+ * who have read or changed any.
+ */
+void
+atx_lease_lock_all(void)
+{
+	(void) atx_execute(&lock_all, NULL, NULL);
 }
 
 /*

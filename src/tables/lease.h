@@ -61,6 +61,7 @@ typedef struct AtxLeaseCopy
 	" OR pg_catalog.pg_has_role(" role ", l.owner, 'USAGE'))"
 
 extern void atx_lease_insert(int64 session_id, Oid owner, int64 timeout, const AtxMoment *moment);
+extern void atx_lease_lock_all(void);
 extern bool atx_lease_delete(int64 session_id, Oid role, int64 *floor);
 extern AtxTick atx_lease_deadline(const AtxMoment *moment, int32 epoch,
 								  AtxTick renewed_at, int64 served, int64 timeout);

@@ -132,6 +132,15 @@ static AtxStatement expire_sessions = {
 	5, {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, INT4OID, INT8OID}
 };
 
+static AtxStatement end_all = {
+	"WITH gone AS (DELETE FROM atomix.lease RETURNING session_id, ack_floor)"
+	" UPDATE atomix.session s SET state = 'closing', cause = 'ended',"
+	" reason = $1, ended_at = $2, ended_epoch = $3, ended_tick = $4,"
+	" ack_floor = g.ack_floor, version = NULL"
+	" FROM gone g WHERE s.session_id = g.session_id",
+	4, {TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID}
+};
+
 static AtxStatement any_closing = {
 	"SELECT FROM atomix.session WHERE state = 'closing' LIMIT 1"
 };
@@ -507,6 +516,23 @@ atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 	changes[4] = Int64GetDatum(moment->now);
 	(void) atx_execute(&expire_sessions, changes, NULL);
 	return ended;
+}
+
+/*
+ * Decide the end of all sessions that live; returns how many.  The caller has
+ * locked all leases.
+ */
+int64
+atx_session_end_all(const AtxMoment *moment, const char *reason)
+{
+	Datum		values[] = {
+		CStringGetTextDatum(reason),
+		TimestampTzGetDatum(atx_wall_now()),
+		Int32GetDatum(moment->epoch),
+		Int64GetDatum(moment->now)
+	};
+
+	return (int64) atx_execute(&end_all, values, NULL);
 }
 
 /*

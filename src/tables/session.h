@@ -50,6 +50,7 @@ extern bool atx_session_ack_floor(int64 session_id, int64 *floor);
 extern bool atx_session_is_closing(int64 session_id);
 extern int	atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 							   int64 *latest);
+extern int64 atx_session_end_all(const AtxMoment *moment, const char *reason);
 extern int	atx_session_finish(int limit);
 extern bool atx_session_any_closing(void);
 extern int	atx_session_unnumbered(int limit, int64 *ids);

@@ -29,7 +29,8 @@
 typedef struct Settling
 {
 	const AtxAuthority *authority;
-	bool		idle;			/* also where nothing is granted */
+	AtxWaiting	waiting;		/* also where claims wait */
+	bool		missed;			/* something was in use in this pass */
 	bool		in_use;			/* the service at hand */
 	int64		service_ids[ATX_SETTLE_BATCH];
 	int			count;
@@ -51,6 +52,12 @@ typedef struct Removal
 	const AtxAuthority *authority;
 	int			count;			/* by the latest step */
 } Removal;
+
+/*
+ * The history after whose failover_delay all claims that wait were looked at;
+ * 0: none.
+ */
+static int64 granting_in = 0;
 
 static AtxTick entries_retry_at = 0;
 static AtxTick claims_retry_at = 0;
@@ -130,7 +137,7 @@ list_step(void *state)
 {
 	Settling   *settling = (Settling *) state;
 
-	settling->count = atx_services_to_settle(settling->authority, settling->idle,
+	settling->count = atx_services_to_settle(settling->authority, settling->waiting,
 											 &settling->after, settling->service_ids);
 }
 
@@ -143,34 +150,63 @@ settle_step(void *state)
 }
 
 /*
+ * Where claims that wait are to be looked for in the next part of a pass.  A
+ * pass goes on as it began, but begins anew to look at them all.
+ */
+static void
+choose_waiting(Settling *settling, bool delay_is_over)
+{
+	bool		flagged = pg_atomic_exchange_u32(&atx_worker_slot->hold_ended, 0) != 0;
+
+	if (delay_is_over && settling->waiting != ATX_WAITING_ANY)
+		settling->after = 0;
+	if (settling->after == 0)
+	{
+		settling->missed = false;
+		settling->waiting = ATX_WAITING_NONE;
+	}
+	if (flagged && settling->waiting == ATX_WAITING_NONE)
+		settling->waiting = ATX_WAITING_IDLE;
+	if (delay_is_over)
+		settling->waiting = ATX_WAITING_ANY;
+}
+
+/* Nothing but the flag tells of claims that wait for nobody. */
+static void
+look_again(Settling *settling)
+{
+	settling->missed = true;
+	if (settling->waiting != ATX_WAITING_NONE)
+		pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
+}
+
+/*
  * Release the claims of sessions that have ended, and end those that waited
  * long enough, one service after the other, a batch at a time.
  */
 static void
-settle_services(const AtxAuthority *authority)
+settle_services(const AtxAuthority *authority, bool delay_is_over)
 {
 	static Settling settling;
-	bool		flagged = pg_atomic_exchange_u32(&atx_worker_slot->hold_ended, 0) != 0;
 
-	/* A pass over all goes on as it began. */
-	settling.idle = flagged || (settling.idle && settling.after != 0);
+	choose_waiting(&settling, delay_is_over);
 	settling.authority = authority;
 	atx_worker_between_steps();
 	if (atx_run(list_step, &settling, "looking for claims") != ATX_RUN_DONE)
 	{
 		settling.count = settling.after = 0;
-		if (settling.idle)
-			pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
+		look_again(&settling);
 	}
 	for (int i = 0; i < settling.count; i++)
 	{
 		atx_worker_between_steps();
 		settling.one = settling.service_ids[i];
-		/* Nothing but the flag tells of those that wait for nobody. */
 		if (atx_run(settle_step, &settling, "settling claims") == ATX_RUN_DONE &&
-			settling.in_use && settling.idle)
-			pg_atomic_write_u32(&atx_worker_slot->hold_ended, 1);
+			settling.in_use)
+			look_again(&settling);
 	}
+	if (settling.after == 0 && settling.waiting == ATX_WAITING_ANY && !settling.missed)
+		granting_in = authority->history;
 	claims_retry_at = settling.after != 0 ? 0 : atx_now() + RETRY_BUSY;
 }
 
@@ -197,6 +233,18 @@ end_long_holders(const AtxAuthority *authority)
 	last_holding = atx_now();
 }
 
+/* When claims that waited for the delay after a promotion are to be granted. */
+static AtxTick
+grants_begin(const AtxAuthority *authority, const AtxMoment *moment)
+{
+	int64		left = atx_failover_delay_left(authority, moment);
+
+	/* The setting may have been raised since. */
+	if (left > 0)
+		granting_in = 0;
+	return authority->history == granting_in ? 0 : moment->now + left;
+}
+
 /*
  * See what there is to do, in the transaction of the worker's look.
  */
@@ -209,6 +257,7 @@ atx_duties_look(AtxDuties *duties, const AtxAuthority *authority, const AtxMomen
 	if (!atx_claim_next_due(moment, &duties->next_claim))
 		duties->next_claim = 0;
 	duties->closing = atx_session_any_closing();
+	duties->grants_begin = grants_begin(authority, moment);
 }
 
 /*
@@ -219,14 +268,15 @@ atx_duties_look(AtxDuties *duties, const AtxAuthority *authority, const AtxMomen
 void
 atx_duties_settle(const AtxDuties *duties, bool ended, bool pending)
 {
-	bool		due = pending || duties->closing || hold_has_ended() ||
+	bool		delay_is_over = duties->grants_begin != 0 && duties->grants_begin <= atx_now();
+	bool		due = pending || duties->closing || hold_has_ended() || delay_is_over ||
 	(duties->next_claim != 0 && duties->next_claim <= atx_now());
 
 	/* What could not be settled before must not keep new ends waiting. */
 	if (ended)
 		claims_retry_at = 0;
 	if (due && claims_retry_at <= atx_now())
-		settle_services(duties->authority);
+		settle_services(duties->authority, delay_is_over);
 }
 
 /*
@@ -257,6 +307,8 @@ atx_duties_next(const AtxDuties *duties)
 		next = Min(next, Max(duties->next_expiry, entries_retry_at));
 	if (duties->next_claim != 0)
 		next = Min(next, Max(duties->next_claim, claims_retry_at));
+	if (duties->grants_begin != 0)
+		next = Min(next, Max(duties->grants_begin, claims_retry_at));
 	if (duties->closing || hold_has_ended())
 		next = Min(next, claims_retry_at);
 	return next;

@@ -17,6 +17,8 @@ typedef struct AtxDuties
 	const AtxAuthority *authority;
 	AtxTick		next_expiry;	/* of an entry; 0: none has a time to live */
 	AtxTick		next_claim;		/* 0: no claim waits for a time */
+	AtxTick		grants_begin;	/* after a promotion, for claims that wait; 0:
+								 * they have begun */
 	bool		closing;		/* sessions are to be finished */
 } AtxDuties;
 

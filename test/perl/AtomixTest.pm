@@ -12,9 +12,10 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT_OK = qw(
 	advance_clock await_beat await_no_worker await_notification await_rest
-	await_state await_waiting await_worker keep_alive_place new_node
-	notifications open_session psql_sqlstate query_error served session_state
-	start_query start_wait wait_answer worker_pid);
+	await_state await_waiting await_worker crash keep_alive_place
+	kill_postmaster new_node notifications open_session psql_sqlstate
+	query_error served session_state start_query start_wait wait_answer
+	worker_pid);
 
 # A running node with the extension loaded at start and created in the
 # database "postgres".  Further arguments are lines for postgresql.conf.
@@ -29,6 +30,35 @@ sub new_node
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION atomix');
 	return $node;
+}
+
+# Kill the postmaster of a node with signal 9; returns when it is gone.
+sub kill_postmaster
+{
+	my ($node) = @_;
+	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+
+	$node->kill9;
+	for (1 .. 100 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if !kill(0, $pid);
+		usleep(10_000);
+	}
+	die "postmaster $pid is still there";
+}
+
+# The same, and start it anew as soon as its children are gone, too.
+sub crash
+{
+	my ($node) = @_;
+
+	kill_postmaster($node);
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if $node->start(fail_ok => 1);
+		usleep(100_000);
+	}
+	die 'the server does not start';
 }
 
 # The SQLSTATE with which the first failing statement ends, 00000 if none
