@@ -196,6 +196,7 @@ INSERT INTO contract VALUES
   ('set_lock_delay', 'name text, delay interval, namespace text DEFAULT ''''::text',
     'void', 'v', 'u', true),
   ('tick', '', 'bigint', 'v', 'u', true),
+  ('after_restore', '', 'bigint', 'v', 'u', true),
   ('extension_version', 'OUT sql text, OUT library text', 'record', 's', 's', false),
   ('_advance_clock', 'by interval, stalled boolean DEFAULT false', 'void', 'v', 'u', true),
   ('_recode', 'message text, bytes bytea', 'bytea', 'i', 's', true),
