@@ -23,6 +23,7 @@ srand($seed);
 note "ATOMIX_TEST_SEED=$seed";
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
+my $parent = $$;
 my $generation = 1;
 my $promotions = 0;
 
@@ -34,6 +35,7 @@ sub new_primary
 	$node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'atomix'
 max_connections = 40
+restart_after_crash = on
 wal_receiver_status_interval = 1
 wal_retrieve_retry_interval = '100ms'
 });
@@ -109,6 +111,8 @@ sub insist
 			print $log "error $error: $sql\n";
 			POSIX::_exit(1);
 		}
+		# Nobody is left who waits for answers.
+		POSIX::_exit(1) if getppid() != $parent;
 		usleep(20_000);
 	}
 	return;
@@ -120,7 +124,7 @@ sub client
 
 	open(my $log, '>', "$dir/$name") or POSIX::_exit(1);
 	$log->autoflush(1);
-	for (my $n = 1; !-e "$dir/stop"; $n++)
+	for (my $n = 1; !-e "$dir/stop" && getppid() == $parent; $n++)
 	{
 		my $value = insist($log,
 			"SELECT atomix.counter_increment('c', session_id => $session, sequence_num => $n)");
@@ -155,18 +159,38 @@ sub lines_of
 	return -e "$dir/$name" ? slurp_file("$dir/$name") =~ /^$kind (\S+)$/mg : ();
 }
 
+sub answers_of
+{
+	my @values = lines_of($_[0], 'value');
+
+	return scalar(@values);
+}
+
 # Wait until each client has got some answers since.
 sub await_progress
 {
-	my %before = map { $_ => scalar(lines_of($_, 'value')) } values %name_of;
+	my %before = map { $_ => answers_of($_) } values %name_of;
 	my $until = time + $PostgreSQL::Test::Utils::timeout_default;
 
 	while (time < $until)
 	{
-		return 1 if min(map { lines_of($_, 'value') - $before{$_} } keys %before) > 2;
+		return 1 if min(map { answers_of($_) - $before{$_} } keys %before) > 2;
 		usleep(100_000);
 	}
 	return 0;
+}
+
+# A crash of a backend restarts all others.
+sub await_server
+{
+	my $until = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	while (time < $until)
+	{
+		return if eval { $primary->psql('postgres', 'SELECT 1') == 0 };
+		usleep(100_000);
+	}
+	die 'the server does not come back';
 }
 
 #
@@ -184,7 +208,7 @@ my %fault = (
 			"SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'atomix%' ORDER BY random() LIMIT 1");
 
 		kill('KILL', $pid) if $pid ne '';
-		$primary->poll_query_until('postgres', 'SELECT true');
+		await_server();
 	},
 	'failover' => sub {
 		my $old = $primary;
