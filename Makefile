@@ -5,7 +5,7 @@
 # machine: they must work where pg_config does not exist yet, so PGXS is not
 # read for them.
 
-OUTER = bench check check-full demo deps indent mutants
+OUTER = bench check check-full demo deps fuzz indent mutants
 
 PG_CONFIG ?= pg_config
 
@@ -19,6 +19,11 @@ bench check demo deps indent mutants:
 
 check-full:
 	@tools/check.sh --full
+
+# Of each target: "make fuzz SECONDS=600".
+SECONDS = 60
+fuzz:
+	@tools/fuzz.sh $(SECONDS)
 
 # Goals of PGXS named beside an outer one, as in "make clean check".
 $(filter-out $(OUTER),$(MAKECMDGOALS)):
@@ -93,6 +98,44 @@ $(OBJS) $(OBJS:.o=.bc): | $(PROTO_H)
 $(PROTO_C:.c=.o): override CFLAGS += -w
 
 -include $(DEPS)
+
+# Programs that try inputs on the parsers, built by clang with its sanitizers:
+# our sources and what protoc made, beside test/fuzz/shim.c in place of the
+# server.
+FUZZ_CC ?= clang
+FUZZ_FLAGS = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+FUZZ_CPPFLAGS = -DUSE_ASSERT_CHECKING=1 -Itest/fuzz $(PG_CPPFLAGS) \
+	-isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
+FUZZ_SRCS = src/base/bloom.c src/base/codec.c src/base/message_types.c \
+	test/fuzz/shim.c $(PROTO_C)
+FUZZ_OBJS = $(FUZZ_SRCS:%.c=build/fuzz/%.o)
+FUZZ_TARGETS := $(patsubst test/fuzz/fuzz_%.c,build/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
+
+build/fuzz/build/%.o: build/%.c
+	@$(MKDIR_P) $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -w $(FUZZ_CPPFLAGS) -c -o $@ $<
+
+build/fuzz/%.o: %.c | $(PROTO_H)
+	@$(MKDIR_P) $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -Wall $(COPT) $(FUZZ_CPPFLAGS) -c -o $@ $<
+
+$(FUZZ_TARGETS): build/fuzz/%: build/fuzz/test/fuzz/fuzz_%.o $(FUZZ_OBJS)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ \
+		-L$(shell $(PG_CONFIG) --pkglibdir) -L$(shell $(PG_CONFIG) --libdir) \
+		-lpgcommon -lpgport -lprotobuf-c
+
+# Messages as Google's library is told of them.
+build/fuzz/descriptors: $(PROTO_FILES)
+	@$(MKDIR_P) $(@D)
+	protoc -Iproto -I$(PROTO_INCLUDE) --include_imports --descriptor_set_out=$@ \
+		$(PROTO_FILES:proto/%=%) $(PROTO_WELL_KNOWN)
+
+.PHONY: fuzzers fuzz-corpus
+fuzzers: $(FUZZ_TARGETS) build/fuzz/descriptors
+
+fuzz-corpus: fuzzers
+	@test/fuzz/replay.sh
 
 .PHONY: lint typedefs
 lint: all

@@ -32,6 +32,15 @@
 #define pg_noreturn	__attribute__((noreturn))
 #endif
 
+/* What the function is given that is called where an assertion fails. */
+#if PG_VERSION_NUM >= 160000
+#define AtxAssertParameters const char *condition, \
+	const char *filename, int line
+#else
+#define AtxAssertParameters const char *condition, const char *type, \
+	const char *filename, int line
+#endif
+
 /* A process's place in ProcGlobal->allProcs. */
 #if PG_VERSION_NUM >= 170000
 #define AtxMyProcNumber()	MyProcNumber

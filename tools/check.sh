@@ -4,7 +4,7 @@
 # the long ones in test/t-full, and whether tests notice the mutants in
 # test/mutants.  The last line is "N passed, N failed": the single tests of
 # pg_regress and the isolation tester, the assertions of pgTAP and TAP files,
-# the checks of lint, mutants.  A step that breaks in any other way counts as
+# the checks of lint, files of inputs, mutants.  A step that breaks in any other way counts as
 # one failure.
 
 set -eu -o pipefail
@@ -100,6 +100,7 @@ pgxs=$(dirname "$(pg_config --pgxs)")/../..
 # Tests of a library that did not build would say nothing.
 step build 600 make -s -j2 with_llvm=no COPT=-Werror install || finish
 step lint 120 make -s with_llvm=no lint || :
+step "fuzz corpus" 300 make -s -j2 with_llvm=no COPT=-Werror fuzz-corpus || :
 
 # Nothing here outlives the run, so nothing needs to reach the disk.
 cluster_create <<-'EOS'

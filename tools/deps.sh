@@ -14,7 +14,7 @@ packages_for()
 {
 	echo gcc libc6-dev make patch perl libipc-run-perl python3-protobuf \
 		protobuf-compiler libprotobuf-dev \
-		protobuf-c-compiler libprotobuf-c-dev
+		protobuf-c-compiler libprotobuf-c-dev clang libclang-rt-dev
 
 	# Whoever names a pg_config has a server of their own.
 	if [ -z "${PG_CONFIG:-}" ]; then
@@ -66,7 +66,7 @@ choose_major()
 }
 
 if ! command -v dpkg-query > /dev/null; then
-	for command in gcc protoc protoc-c prove "${PG_CONFIG:-pg_config}"; do
+	for command in gcc clang protoc protoc-c prove "${PG_CONFIG:-pg_config}"; do
 		if ! command -v "$command" > /dev/null; then
 			echo "$command is missing, and this is not a Debian system" \
 				"whose packages could be installed." >&2

@@ -9,9 +9,11 @@ cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# The build leaves out the programs of tools.
-for program in tools/*.c; do
-	cc -g -c -I"$("${PG_CONFIG:-pg_config}" --includedir)" \
+# The build leaves out the programs of tools and tests.
+for program in tools/*.c test/fuzz/*.c; do
+	cc -g -c -w -Isrc -Ibuild/proto \
+		-I"$("${PG_CONFIG:-pg_config}" --includedir-server)" \
+		-I"$("${PG_CONFIG:-pg_config}" --includedir)" \
 		-o "$scratch/$(basename "$program" .c).o" "$program"
 done
 mapfile -t objects < <(find src "$scratch" -name '*.o')

@@ -1,0 +1,81 @@
+/*-------------------------------------------------------------------------
+ *
+ * fuzz_codec.c
+ *	  Bytes as messages of every type: decoded, encoded, and again.
+ *
+ * The first byte of an input chooses the type, by its place in the list.  With
+ * ATOMIX_FUZZ_EVERY set the rest is tried as every type, so that inputs keep
+ * their worth when the list changes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/codec.h"
+#include "base/message_types.h"
+#include "base/settings.h"
+#include "shim.h"
+
+/* What the decoder promises, and two more copies of what it is given. */
+#define MEMORY_FLOOR	((Size) 16 * 1024 * 1024)
+#define MEMORY_FACTOR	(16 + 2)
+
+typedef struct Attempt
+{
+	const ProtobufCMessageDescriptor *type;
+	const uint8 *data;
+	size_t		len;
+} Attempt;
+
+extern int	LLVMFuzzerTestOneInput(const uint8 *data, size_t len);
+
+/*
+ * A decoded message is encoded to bytes that mean the same: those are decoded
+ * and encoded to themselves.
+ */
+static void
+attempt(void *argument)
+{
+	const Attempt *input = argument;
+	ProtobufCMessage *message = atx_decode(input->type, input->data, input->len);
+	bytea	   *first = atx_encode(message);
+	bytea	   *second;
+
+	if (VARSIZE_ANY_EXHDR(first) > atx_max_message_size)
+		return;
+	message = atx_decode(input->type, VARDATA_ANY(first), VARSIZE_ANY_EXHDR(first));
+	second = atx_encode(message);
+	if (VARSIZE_ANY(first) != VARSIZE_ANY(second) ||
+		memcmp(first, second, VARSIZE_ANY(first)) != 0)
+		shim_defect("what was encoded is not encoded the same again");
+}
+
+static void
+attempt_as(const ProtobufCMessageDescriptor *type, const uint8 *data, size_t len)
+{
+	Attempt		input = {type, data, len};
+	ShimResult	result = shim_run(attempt, &input);
+
+	if (result.sqlstate != 0 &&
+		result.sqlstate != ERRCODE_INVALID_BINARY_REPRESENTATION &&
+		result.sqlstate != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+		shim_defect("an error that the decoder does not announce");
+	if (result.peak > 2 * Max(MEMORY_FLOOR, MEMORY_FACTOR * len))
+		shim_defect("more memory than the decoder allows itself");
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8 *data, size_t len)
+{
+	if (len == 0)
+		return 0;
+	if (getenv("ATOMIX_FUZZ_EVERY") == NULL)
+	{
+		attempt_as(atx_message_types[data[0] % atx_message_type_count],
+				   data + 1, len - 1);
+		return 0;
+	}
+	for (int i = 0; i < atx_message_type_count; i++)
+		attempt_as(atx_message_types[i], data + 1, len - 1);
+	return 0;
+}
