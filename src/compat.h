@@ -12,6 +12,9 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
+#if PG_VERSION_NUM >= 170000
+#include "common/int.h"
+#endif
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -39,6 +42,15 @@
 #else
 #define AtxAssertParameters const char *condition, const char *type, \
 	const char *filename, int line
+#endif
+
+/* The order of two numbers, for qsort. */
+#if PG_VERSION_NUM < 170000
+static inline int
+pg_cmp_s64(int64 a, int64 b)
+{
+	return (a > b) - (a < b);
+}
 #endif
 
 /* A process's place in ProcGlobal->allProcs. */

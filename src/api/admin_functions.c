@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "api/arguments.h"
 #include "atomix.h"
 #include "base/duration.h"
 #include "base/errors.h"
@@ -95,16 +96,13 @@ Datum
 atomix_extension_version(PG_FUNCTION_ARGS)
 {
 	const AtxExtension *extension = atx_extension_lookup();
-	TupleDesc	desc;
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	nulls[0] = extension == NULL;
 	values[0] = extension == NULL ? (Datum) 0 : CStringGetTextDatum(extension->version);
 	values[1] = CStringGetTextDatum(ATX_LIBRARY_VERSION);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(atx_form_row(fcinfo, values, nulls));
 }
 
 /*
@@ -250,16 +248,12 @@ Datum
 atomix_lease_times(PG_FUNCTION_ARGS)
 {
 	AtxMoment	moment;
-	TupleDesc	desc;
 	Datum		values[2] = {0, 0};
 	bool		nulls[2] = {true, true};
 	bool		complete = true;
 
 	for (int i = 0; i < 5; i++)
 		complete = complete && !PG_ARGISNULL(i);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-
 	if (complete && moment_for_views(&moment))
 	{
 		int32		epoch = PG_GETARG_INT32(1);
@@ -284,5 +278,5 @@ atomix_lease_times(PG_FUNCTION_ARGS)
 			values[0] = label(renewed_at, &nulls[0]);
 		values[1] = label(deadline, &nulls[1]);
 	}
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(atx_form_row(fcinfo, values, nulls));
 }

@@ -10,8 +10,10 @@
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "api/arguments.h"
@@ -82,6 +84,31 @@ atx_required_bytes(FunctionCallInfo fcinfo, int n, const char *argument)
 {
 	atx_refuse_null(PG_ARGISNULL(n), argument);
 	return PG_GETARG_BYTEA_PP(n);
+}
+
+/*
+ * The elements of an array of that type, none of which is null.
+ */
+Datum *
+atx_required_array(FunctionCallInfo fcinfo, int n, const char *argument, Oid element,
+				   int *count)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+	Datum	   *elements;
+	bool	   *nulls;
+
+	atx_refuse_null(PG_ARGISNULL(n), argument);
+	get_typlenbyvalalign(element, &length, &by_value, &align);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), element, length, by_value, align,
+					  &elements, &nulls, count);
+	for (int i = 0; i < *count; i++)
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"%s\" must not contain nulls", argument)));
+	return elements;
 }
 
 /*

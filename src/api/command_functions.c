@@ -14,7 +14,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -99,22 +98,11 @@ atomix_command(PG_FUNCTION_ARGS)
 static AtxPayload *
 payloads_argument(FunctionCallInfo fcinfo, int n, int *count)
 {
-	Datum	   *elements;
-	bool	   *nulls;
-	AtxPayload *payloads;
+	Datum	   *elements = atx_required_array(fcinfo, n, "payloads", BYTEAOID, count);
+	AtxPayload *payloads = palloc(sizeof(AtxPayload) * Max(*count, 1));
 
-	atx_refuse_null(PG_ARGISNULL(n), "payloads");
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), BYTEAOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, count);
-	payloads = palloc(sizeof(AtxPayload) * Max(*count, 1));
 	for (int i = 0; i < *count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"payloads\" must not contain nulls")));
 		payloads[i] = payload_of(DatumGetByteaPP(elements[i]));
-	}
 	return payloads;
 }
 

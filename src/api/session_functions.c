@@ -13,7 +13,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
@@ -196,18 +195,9 @@ put_member(ReturnSetInfo *rsinfo, const AtxMember *member, const Datum *state_na
 static AtxMember *
 members_argument(FunctionCallInfo fcinfo, int n, int *count)
 {
-	ArrayType  *array;
+	Datum	   *ids = atx_required_array(fcinfo, n, "session_ids", INT8OID, count);
 	AtxMember  *members;
-	Datum	   *ids;
 
-	atx_refuse_null(PG_ARGISNULL(n), "session_ids");
-	array = PG_GETARG_ARRAYTYPE_P(n);
-	if (array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"session_ids\" must not contain nulls")));
-	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &ids, NULL, count);
 	members = palloc_extended(sizeof(AtxMember) * *count, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < *count; i++)
 		members[i].session_id = DatumGetInt64(ids[i]);

@@ -18,7 +18,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 
 #include "api/arguments.h"
 #include "api/partition_service.h"
@@ -525,23 +524,6 @@ atomix_partition_query(PG_FUNCTION_ARGS)
 	return answer_one(fcinfo, true);
 }
 
-static Datum *
-array_argument(FunctionCallInfo fcinfo, int n, const char *argument, int *count)
-{
-	Datum	   *elements;
-	bool	   *nulls;
-
-	atx_refuse_null(PG_ARGISNULL(n), argument);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), BYTEAOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, count);
-	for (int i = 0; i < *count; i++)
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"%s\" must not contain nulls", argument)));
-	return elements;
-}
-
 static void
 plan_session_input(AtxLockPlan *plan, const Request *request)
 {
@@ -614,8 +596,8 @@ atomix_partition_commands(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	int			nheaders;
 	int			count;
-	Datum	   *headers = array_argument(fcinfo, 0, "request_headers", &nheaders);
-	Datum	   *inputs = array_argument(fcinfo, 1, "inputs", &count);
+	Datum	   *headers = atx_required_array(fcinfo, 0, "request_headers", BYTEAOID, &nheaders);
+	Datum	   *inputs = atx_required_array(fcinfo, 1, "inputs", BYTEAOID, &count);
 	Request    *requests = palloc(sizeof(Request) * Max(count, 1));
 	AtxScope	scope;
 

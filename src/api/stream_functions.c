@@ -10,7 +10,6 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "api/arguments.h"
@@ -95,23 +94,14 @@ static int
 numbers_argument(FunctionCallInfo fcinfo, int n, const char *argument, int64 least,
 				 Datum **numbers)
 {
-	bool	   *nulls;
 	int			count;
 
-	atx_refuse_null(PG_ARGISNULL(n), argument);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, numbers, &nulls, &count);
+	*numbers = atx_required_array(fcinfo, n, argument, INT8OID, &count);
 	for (int i = 0; i < count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"%s\" must not contain nulls", argument)));
 		if (DatumGetInt64((*numbers)[i]) < least)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("argument \"%s\" is out of range", argument)));
-	}
 	return count;
 }
 

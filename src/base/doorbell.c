@@ -31,6 +31,7 @@
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 
+#include "base/arrays.h"
 #include "base/doorbell.h"
 #include "base/shmem.h"
 #include "compat.h"
@@ -151,14 +152,7 @@ note_ring(int64 channel, bool told)
 		(noted[nnoted - 1].told || !told))
 		return;
 	if (nnoted == max_noted)
-	{
-		int			more = Max(16, max_noted * 2);
-
-		noted = noted == NULL ?
-			MemoryContextAlloc(TopTransactionContext, more * sizeof(Noted)) :
-			repalloc(noted, more * sizeof(Noted));
-		max_noted = more;
-	}
+		noted = atx_array_grow(TopTransactionContext, noted, &max_noted, sizeof(Noted));
 	noted[nnoted].channel = channel;
 	noted[nnoted].told = told;
 	noted[nnoted++].level = GetCurrentTransactionNestLevel();

@@ -17,6 +17,7 @@
 #include "storage/lock.h"
 #include "utils/memutils.h"
 
+#include "base/arrays.h"
 #include "base/private_lock.h"
 #include "compat.h"
 
@@ -214,15 +215,6 @@ atx_lock_exclusive(AtxLockClass class, int64 id)
 				 errhint("The transaction might succeed if retried.")));
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /*
  * Take several locks exclusive, in an order that is the same for everybody,
  * so that two who take common ones do not deadlock.  Sorts the ids.
@@ -230,7 +222,7 @@ compare_ids(const void *a, const void *b)
 void
 atx_lock_all_exclusive(AtxLockClass class, int64 *ids, int count)
 {
-	qsort(ids, count, sizeof(int64), compare_ids);
+	atx_ids_sort(ids, count);
 	for (int i = 0; i < count; i++)
 		atx_lock_exclusive(class, ids[i]);
 }

@@ -28,6 +28,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "base/arrays.h"
 #include "base/renewals.h"
 #include "base/settings.h"
 
@@ -236,18 +237,6 @@ atx_renewal_fill(Oid extension, int64 session_id, const AtxRenewal *renewal)
 	return entry != NULL;
 }
 
-static void *
-grow(void *array, int *max, Size element)
-{
-	int			more = Max(16, *max * 2);
-
-	array = array == NULL ?
-		MemoryContextAlloc(TopTransactionContext, more * element) :
-		repalloc(array, more * element);
-	*max = more;
-	return array;
-}
-
 /*
  * The note to store a renewal in: the latest one if it is of the same kind,
  * so that a session renewed again and again takes no more memory.
@@ -261,7 +250,7 @@ note_for(const Key *key, int level, bool in_row)
 		last->in_row == in_row)
 		return last;
 	if (nnotes == max_notes)
-		notes = grow(notes, &max_notes, sizeof(Note));
+		notes = atx_array_grow(TopTransactionContext, notes, &max_notes, sizeof(Note));
 	last = &notes[nnotes++];
 	last->entry = NULL;
 	last->key = *key;
@@ -493,7 +482,7 @@ static Mark *
 next_mark(const Key *key)
 {
 	if (nmarks == max_marks)
-		marks = grow(marks, &max_marks, sizeof(Mark));
+		marks = atx_array_grow(TopTransactionContext, marks, &max_marks, sizeof(Mark));
 	marks[nmarks].key = *key;
 	marks[nmarks].level = GetCurrentTransactionNestLevel();
 	return &marks[nmarks];

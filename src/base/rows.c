@@ -18,6 +18,7 @@
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -255,6 +256,59 @@ atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull)
 {
 	*isnull = cursor->slot->tts_isnull[column - 1];
 	return cursor->slot->tts_values[column - 1];
+}
+
+/*
+ * A column that is a number; 0 if it is null.
+ */
+int64
+atx_cursor_int64(AtxCursor *cursor, int column)
+{
+	bool		isnull;
+	Datum		value = atx_cursor_datum(cursor, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/*
+ * A copy of a column that is text; NULL if it is null.
+ */
+char *
+atx_cursor_text(AtxCursor *cursor, int column)
+{
+	bool		isnull;
+	Datum		value = atx_cursor_datum(cursor, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * A copy of a column that is bytes; NULL if it is null.
+ */
+bytea *
+atx_cursor_bytes(AtxCursor *cursor, int column)
+{
+	bool		isnull;
+	Datum		value = atx_cursor_datum(cursor, column, &isnull);
+
+	return isnull ? NULL : DatumGetByteaPCopy(value);
+}
+
+/*
+ * Is that the text of a column?  Null is no text.
+ */
+bool
+atx_cursor_text_is(AtxCursor *cursor, int column, const char *value)
+{
+	bool		isnull;
+	Datum		datum = atx_cursor_datum(cursor, column, &isnull);
+	text	   *found;
+
+	if (isnull)
+		return false;
+	found = DatumGetTextPP(datum);
+	return VARSIZE_ANY_EXHDR(found) == strlen(value) &&
+		memcmp(VARDATA_ANY(found), value, VARSIZE_ANY_EXHDR(found)) == 0;
 }
 
 /*

@@ -57,6 +57,10 @@ extern void atx_cursor_begin_between(AtxCursor *cursor, Snapshot snapshot, int64
 extern void atx_cursor_begin_to(AtxCursor *cursor, Snapshot snapshot, int64 key, int64 last);
 extern bool atx_cursor_next(AtxCursor *cursor);
 extern Datum atx_cursor_datum(AtxCursor *cursor, int column, bool *isnull);
+extern int64 atx_cursor_int64(AtxCursor *cursor, int column);
+extern char *atx_cursor_text(AtxCursor *cursor, int column);
+extern bytea *atx_cursor_bytes(AtxCursor *cursor, int column);
+extern bool atx_cursor_text_is(AtxCursor *cursor, int column, const char *value);
 extern bool atx_cursor_written_here(AtxCursor *cursor);
 extern bool atx_cursor_lock(AtxCursor *cursor, bool wait);
 extern void atx_cursor_replace(AtxCursor *cursor, Datum *values, bool *nulls, bool *replaced);

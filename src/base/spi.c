@@ -184,6 +184,30 @@ atx_refuse_changed(void)
 }
 
 /*
+ * ERROR XX001: a row was edited to say something that no row of ours says.
+ */
+void
+atx_refuse_word(const char *table, const char *word)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("table \"%s\" contains the unexpected word \"%s\"", table, word)));
+}
+
+/*
+ * The position of a word, which a row of the table contains, among those it
+ * can contain.
+ */
+int
+atx_word_position(const char *table, const char *const *words, int count, const char *word)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(words[i], word) == 0)
+			return i;
+	atx_refuse_word(table, word);
+}
+
+/*
  * ERROR 40001 if a statement that yields two numbers yields others now than
  * in the snapshot of a transaction at REPEATABLE READ or above: that has
  * seen, or might have seen, what is no longer true.

@@ -48,6 +48,9 @@ extern void atx_scope_leave(AtxScope *scope);
 extern Snapshot atx_scope_snapshot(void);
 extern uint64 atx_execute(AtxStatement *statement, const Datum *values, const char *nulls);
 extern void atx_refuse_changed(void);
+extern pg_noreturn void atx_refuse_word(const char *table, const char *word);
+extern int	atx_word_position(const char *table, const char *const *words, int count,
+							  const char *word);
 extern void atx_require_unchanged(AtxStatement *statement, const Datum *values, const char *nulls);
 extern bool atx_result_isnull(uint64 row, int column);
 extern Datum atx_result_datum(uint64 row, int column);

@@ -19,6 +19,7 @@
 #include "commands/sessions.h"
 #include "commands/streams.h"
 #include "tables/lease.h"
+#include "compat.h"
 
 /* Numbers one call moves the floor over. */
 #define MAX_STEPS	100000
@@ -101,10 +102,8 @@ is_given_up(const AtxKnownNumber *number, const AtxPending *pending)
 static int
 compare_services(const void *a, const void *b)
 {
-	int64		x = ((const AtxKnownNumber *) a)->service_id;
-	int64		y = ((const AtxKnownNumber *) b)->service_id;
-
-	return x < y ? -1 : x > y;
+	return pg_cmp_s64(((const AtxKnownNumber *) a)->service_id,
+					  ((const AtxKnownNumber *) b)->service_id);
 }
 
 /*

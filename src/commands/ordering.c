@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 
+#include "base/arrays.h"
 #include "base/private_lock.h"
 #include "commands/ordering.h"
 #include "commands/services.h"
@@ -137,15 +138,6 @@ by_service(const void *a, const void *b)
 	return (y->entry != 0) - (x->entry != 0);
 }
 
-static int
-by_id(const void *a, const void *b)
-{
-	const int64 *x = a;
-	const int64 *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
 /*
  * Leave alone the services that a session's members name without having them
  * open: they are refused later on, and until the transaction ends nobody
@@ -160,9 +152,9 @@ skip_services_not_open(int64 session_id, Member *members, int count)
 	for (int i = 0; i < count; i++)
 		open[i] = members[i].service_id;
 	nopen = atx_attachment_open_of(session_id, open, count);
-	qsort(open, nopen, sizeof(int64), by_id);
+	atx_ids_sort(open, nopen);
 	for (int i = 0; i < count; i++)
-		if (bsearch(&members[i].service_id, open, nopen, sizeof(int64), by_id) == NULL)
+		if (!atx_ids_contain(open, nopen, members[i].service_id))
 			members[i].service_id = members[i].entry = 0;
 	pfree(open);
 }

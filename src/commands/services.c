@@ -25,6 +25,7 @@
 #include "tables/entry.h"
 #include "tables/event.h"
 #include "tables/session.h"
+#include "compat.h"
 
 /* Names this process remembers before it begins anew. */
 #define MAX_KNOWN_NAMES		4096
@@ -38,10 +39,7 @@ typedef struct KnownName
 static int
 compare_claims(const void *a, const void *b)
 {
-	int64		x = ((const AtxClaim *) a)->claim_id;
-	int64		y = ((const AtxClaim *) b)->claim_id;
-
-	return x < y ? -1 : x > y;
+	return pg_cmp_s64(((const AtxClaim *) a)->claim_id, ((const AtxClaim *) b)->claim_id);
 }
 
 static AtxAnswer

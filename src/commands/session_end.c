@@ -12,6 +12,7 @@
 
 #include "miscadmin.h"
 
+#include "base/arrays.h"
 #include "base/doorbell.h"
 #include "base/duration.h"
 #include "base/extension.h"
@@ -51,22 +52,13 @@ is_skipped(const AtxExpiry *expiry, int64 id)
 	return false;
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Keep those whose lock is free now; it is ours until the transaction ends. */
 static int
 lock_free_ones(const AtxExpiry *expiry, int64 *ids, int count)
 {
 	int			locked = 0;
 
-	qsort(ids, count, sizeof(int64), compare_ids);
+	atx_ids_sort(ids, count);
 	for (int i = 0; i < count; i++)
 		if (!is_skipped(expiry, ids[i]) &&
 			atx_try_lock_exclusive(ATX_LOCK_SESSION, ids[i]))
@@ -88,7 +80,7 @@ lock_due_rows(const AtxMoment *moment, int64 *ids, int count)
 	memcpy(tried, ids, sizeof(int64) * count);
 	due = atx_lease_lock_due(moment, ids, count);
 	for (int i = 0; i < count; i++)
-		if (!atx_lease_is_among(ids, due, tried[i]))
+		if (!atx_ids_contain(ids, due, tried[i]))
 			atx_unlock_exclusive(ATX_LOCK_SESSION, tried[i]);
 	return due;
 }

@@ -16,6 +16,7 @@
 #include "replication/syncrep.h"
 #include "utils/acl.h"
 
+#include "base/arrays.h"
 #include "base/doorbell.h"
 #include "base/duration.h"
 #include "base/private_lock.h"
@@ -28,6 +29,7 @@
 #include "commands/sessions.h"
 #include "tables/lease.h"
 #include "tables/partition.h"
+#include "compat.h"
 
 /* Members of a batch that are renewed by their rows at once. */
 #define MEMBERS_AT_ONCE	128
@@ -334,10 +336,8 @@ member_state(AtxScope *scope, int64 session_id)
 static int
 compare_members(const void *a, const void *b)
 {
-	int64		x = ((const AtxMember *) a)->session_id;
-	int64		y = ((const AtxMember *) b)->session_id;
-
-	return x < y ? -1 : x > y;
+	return pg_cmp_s64(((const AtxMember *) a)->session_id,
+					  ((const AtxMember *) b)->session_id);
 }
 
 static AtxMember *
@@ -387,7 +387,7 @@ write_members(AtxScope *scope, const AtxMoment *moment, AtxMember *members,
 	{
 		const AtxLeaseCopy *lease = &leases[i];
 		AtxMember  *member = find_member(members, count, lease->session_id);
-		bool		written = atx_lease_is_among(ids, nwritten, lease->session_id);
+		bool		written = atx_ids_contain(ids, nwritten, lease->session_id);
 
 		member->state = ATX_MEMBER_OPENED;
 		member->time_left = written ? lease->renewal.timeout : lease->time_left;

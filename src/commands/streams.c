@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "base/arrays.h"
 #include "base/transaction.h"
 #include "commands/jump.h"
 #include "commands/sessions.h"
@@ -41,11 +42,8 @@ add(Outputs *outputs, AtxOutputKind kind, int64 output_num, int64 index, bytea *
 	if (outputs->count == outputs->limit)
 		return;
 	if (outputs->count == outputs->room)
-	{
-		outputs->room = Max(16, outputs->room * 2);
-		outputs->all = outputs->all == NULL ? palloc(sizeof(AtxOutput) * outputs->room) :
-			repalloc_huge(outputs->all, sizeof(AtxOutput) * outputs->room);
-	}
+		outputs->all = atx_array_grow(CurrentMemoryContext, outputs->all, &outputs->room,
+									  sizeof(AtxOutput));
 	output = &outputs->all[outputs->count++];
 	output->sequence_num = outputs->sequence_num;
 	output->kind = kind;

@@ -10,6 +10,7 @@
 #include "lib/stringinfo.h"
 
 #include "base/codec.h"
+#include "base/spi.h"
 #include "services/service_type.h"
 
 static const AtxServiceType *const types[] = {
@@ -41,10 +42,7 @@ atx_service_type_get(const char *name)
 	const AtxServiceType *type = atx_service_type_find(name);
 
 	if (type == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("table \"%s\" contains the unexpected word \"%s\"",
-						"atomix.service", name)));
+		atx_refuse_word("atomix.service", name);
 	return type;
 }
 

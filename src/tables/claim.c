@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/arrays.h"
 #include "base/rows.h"
 #include "base/spi.h"
 #include "base/transaction.h"
@@ -121,23 +122,20 @@ read_row(AtxCursor *cursor, AtxClaim *claim)
 	bool		isnull;
 	Datum		value;
 
-	claim->service_id = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_SERVICE_ID, &isnull));
-	claim->position = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_POSITION, &isnull));
-	claim->claim_id = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_CLAIM_ID, &isnull));
-	claim->session_id = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_SESSION_ID, &isnull));
-	claim->sequence_num = DatumGetInt64(atx_cursor_datum(cursor, CLAIM_SEQUENCE_NUM, &isnull));
+	claim->service_id = atx_cursor_int64(cursor, CLAIM_SERVICE_ID);
+	claim->position = atx_cursor_int64(cursor, CLAIM_POSITION);
+	claim->claim_id = atx_cursor_int64(cursor, CLAIM_CLAIM_ID);
+	claim->session_id = atx_cursor_int64(cursor, CLAIM_SESSION_ID);
+	claim->sequence_num = atx_cursor_int64(cursor, CLAIM_SEQUENCE_NUM);
 	claim->since = DatumGetTimestampTz(atx_cursor_datum(cursor, CLAIM_SINCE, &isnull));
 	claim->weight = DatumGetInt32(atx_cursor_datum(cursor, CLAIM_WEIGHT, &isnull));
 	claim->priority = DatumGetInt32(atx_cursor_datum(cursor, CLAIM_PRIORITY, &isnull));
 	claim->written_here = atx_cursor_written_here(cursor);
 	value = atx_cursor_datum(cursor, CLAIM_WAIT_UNTIL, &isnull);
 	claim->wait_until = isnull ? ATX_WAIT_FOR_EVER : DatumGetInt64(value);
-	value = atx_cursor_datum(cursor, CLAIM_WAIT_FOR, &isnull);
-	claim->wait_for = isnull ? 0 : DatumGetInt64(value);
-	value = atx_cursor_datum(cursor, CLAIM_QUEUE_FROM, &isnull);
-	claim->queue_from = isnull ? 0 : DatumGetInt64(value);
-	value = atx_cursor_datum(cursor, CLAIM_CANDIDATE, &isnull);
-	claim->candidate = isnull ? NULL : TextDatumGetCString(value);
+	claim->wait_for = atx_cursor_int64(cursor, CLAIM_WAIT_FOR);
+	claim->queue_from = atx_cursor_int64(cursor, CLAIM_QUEUE_FROM);
+	claim->candidate = atx_cursor_text(cursor, CLAIM_CANDIDATE);
 }
 
 /*
@@ -256,12 +254,8 @@ static AtxClaim *
 next_found(Found *found)
 {
 	if (found->count == found->room)
-	{
-		found->room = Max(4, found->room * 2);
-		found->claims = found->claims == NULL ?
-			palloc(sizeof(AtxClaim) * found->room) :
-			repalloc(found->claims, sizeof(AtxClaim) * found->room);
-	}
+		found->claims = atx_array_grow(CurrentMemoryContext, found->claims, &found->room,
+									   sizeof(AtxClaim));
 	return &found->claims[found->count++];
 }
 

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/arrays.h"
 #include "base/rows.h"
 #include "base/spi.h"
 #include "tables/attachment.h"
@@ -120,19 +121,6 @@ static AtxStatement forget_sessions = {
 	1, {INT8ARRAYOID}
 };
 
-/* The position of a name; a row edited to something else is an error. */
-static int
-lookup_name(const char *const *names, int count, char *name)
-{
-	for (int i = 0; i < count; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("table \"%s\" contains the unexpected word \"%s\"",
-					"atomix.command", name)));
-}
-
 static AtxFingerprint
 fingerprint_of(const bytea *bytes)
 {
@@ -146,13 +134,13 @@ fingerprint_of(const bytea *bytes)
 static AtxCommandState
 state_of(char *name)
 {
-	return (AtxCommandState) lookup_name(state_names, lengthof(state_names), name);
+	return (AtxCommandState) atx_word_position("atomix.command", state_names, lengthof(state_names), name);
 }
 
 static AtxOperation
 operation_of(char *name)
 {
-	return (AtxOperation) lookup_name(operation_names, lengthof(operation_names), name);
+	return (AtxOperation) atx_word_position("atomix.command", operation_names, lengthof(operation_names), name);
 }
 
 /* Read COMMAND_COLUMNS. */
@@ -177,21 +165,18 @@ static void
 read_row(AtxCursor *cursor, AtxCommand *command)
 {
 	bool		isnull;
-	Datum		value;
 
-	command->session_id = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SESSION_ID, &isnull));
-	command->sequence_num = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SEQUENCE_NUM, &isnull));
-	command->service_id = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SERVICE_ID, &isnull));
-	command->index = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_INDEX, &isnull));
+	command->session_id = atx_cursor_int64(cursor, COMMAND_SESSION_ID);
+	command->sequence_num = atx_cursor_int64(cursor, COMMAND_SEQUENCE_NUM);
+	command->service_id = atx_cursor_int64(cursor, COMMAND_SERVICE_ID);
+	command->index = atx_cursor_int64(cursor, COMMAND_INDEX);
 	command->at = DatumGetTimestampTz(atx_cursor_datum(cursor, COMMAND_AT, &isnull));
 	command->status = (AtxStatus) DatumGetInt16(atx_cursor_datum(cursor, COMMAND_STATUS, &isnull));
-	command->state = state_of(TextDatumGetCString(atx_cursor_datum(cursor, COMMAND_STATE, &isnull)));
-	command->operation = operation_of(TextDatumGetCString(atx_cursor_datum(cursor, COMMAND_OPERATION, &isnull)));
+	command->state = state_of(atx_cursor_text(cursor, COMMAND_STATE));
+	command->operation = operation_of(atx_cursor_text(cursor, COMMAND_OPERATION));
 	command->fingerprint = fingerprint_of(DatumGetByteaPP(atx_cursor_datum(cursor, COMMAND_FINGERPRINT, &isnull)));
-	value = atx_cursor_datum(cursor, COMMAND_MESSAGE, &isnull);
-	command->message = isnull ? NULL : TextDatumGetCString(value);
-	value = atx_cursor_datum(cursor, COMMAND_OUTPUT, &isnull);
-	command->output = isnull ? NULL : DatumGetByteaPCopy(value);
+	command->message = atx_cursor_text(cursor, COMMAND_MESSAGE);
+	command->output = atx_cursor_bytes(cursor, COMMAND_OUTPUT);
 }
 
 static bool
@@ -293,11 +278,10 @@ static AtxKnownNumber
 read_number(AtxCursor *cursor)
 {
 	AtxKnownNumber number;
-	bool		isnull;
 
-	number.sequence_num = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SEQUENCE_NUM, &isnull));
-	number.service_id = DatumGetInt64(atx_cursor_datum(cursor, COMMAND_SERVICE_ID, &isnull));
-	number.state = state_of(TextDatumGetCString(atx_cursor_datum(cursor, COMMAND_STATE, &isnull)));
+	number.sequence_num = atx_cursor_int64(cursor, COMMAND_SEQUENCE_NUM);
+	number.service_id = atx_cursor_int64(cursor, COMMAND_SERVICE_ID);
+	number.state = state_of(atx_cursor_text(cursor, COMMAND_STATE));
 	return number;
 }
 
@@ -312,20 +296,18 @@ int
 atx_command_numbers(int64 session_id, int64 last, AtxKnownNumber **numbers)
 {
 	Snapshot	snapshot = atx_snapshot_take();
-	int			room = 64;
+	int			room = 0;
 	int			count = 0;
 	AtxCursor	cursor;
 
-	*numbers = palloc(sizeof(AtxKnownNumber) * room);
+	*numbers = NULL;
 	atx_cursor_open(&cursor, &command_table, false);
 	atx_cursor_begin_to(&cursor, snapshot, session_id, last);
 	while (atx_cursor_next(&cursor))
 	{
 		if (count == room)
-		{
-			room *= 2;
-			*numbers = repalloc(*numbers, sizeof(AtxKnownNumber) * room);
-		}
+			*numbers = atx_array_grow(CurrentMemoryContext, *numbers, &room,
+									  sizeof(AtxKnownNumber));
 		(*numbers)[count++] = read_number(&cursor);
 	}
 	atx_cursor_close(&cursor);

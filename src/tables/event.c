@@ -178,39 +178,23 @@ atx_event_scan_begin(AtxEventScan *scan, Snapshot snapshot, int64 service_id, in
 static bool
 is_wanted(AtxEventScan *scan, int column, const char *wanted)
 {
-	bool		isnull;
-	Datum		value;
-
-	if (wanted == NULL)
-		return true;
-	value = atx_cursor_datum(&scan->cursor, column, &isnull);
-	return !isnull && strcmp(TextDatumGetCString(value), wanted) == 0;
-}
-
-static bytea *
-bytes_column(AtxCursor *cursor, int column)
-{
-	bool		isnull;
-	Datum		value = atx_cursor_datum(cursor, column, &isnull);
-
-	return isnull ? NULL : DatumGetByteaPCopy(value);
+	return wanted == NULL || atx_cursor_text_is(&scan->cursor, column, wanted);
 }
 
 static void
 read_row(AtxCursor *cursor, AtxEvent *event)
 {
 	bool		isnull;
-	Datum		key = atx_cursor_datum(cursor, EVENT_KEY, &isnull);
 
-	event->key = isnull ? NULL : TextDatumGetCString(key);
-	event->service_id = DatumGetInt64(atx_cursor_datum(cursor, EVENT_SERVICE_ID, &isnull));
-	event->revision = DatumGetInt64(atx_cursor_datum(cursor, EVENT_REVISION, &isnull));
-	event->index = DatumGetInt64(atx_cursor_datum(cursor, EVENT_INDEX, &isnull));
+	event->key = atx_cursor_text(cursor, EVENT_KEY);
+	event->service_id = atx_cursor_int64(cursor, EVENT_SERVICE_ID);
+	event->revision = atx_cursor_int64(cursor, EVENT_REVISION);
+	event->index = atx_cursor_int64(cursor, EVENT_INDEX);
 	event->at = DatumGetTimestampTz(atx_cursor_datum(cursor, EVENT_AT, &isnull));
 	event->xid = DatumGetUInt64(atx_cursor_datum(cursor, EVENT_XID, &isnull));
-	event->type = TextDatumGetCString(atx_cursor_datum(cursor, EVENT_TYPE, &isnull));
-	event->value = bytes_column(cursor, EVENT_VALUE);
-	event->prev_value = bytes_column(cursor, EVENT_PREV_VALUE);
+	event->type = atx_cursor_text(cursor, EVENT_TYPE);
+	event->value = atx_cursor_bytes(cursor, EVENT_VALUE);
+	event->prev_value = atx_cursor_bytes(cursor, EVENT_PREV_VALUE);
 }
 
 /*

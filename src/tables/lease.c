@@ -17,6 +17,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "base/arrays.h"
 #include "base/rows.h"
 #include "base/settings.h"
 #include "base/spi.h"
@@ -211,7 +212,7 @@ is_usable(AtxCursor *cursor, Oid role, int64 *floor)
 	bool		isnull;
 	Oid			owner = DatumGetObjectId(atx_cursor_datum(cursor, LEASE_OWNER, &isnull));
 
-	*floor = DatumGetInt64(atx_cursor_datum(cursor, LEASE_ACK_FLOOR, &isnull));
+	*floor = atx_cursor_int64(cursor, LEASE_ACK_FLOOR);
 	return role == ATX_ANY_ROLE || has_privs_of_role(role, owner);
 }
 
@@ -347,32 +348,14 @@ atx_lease_read_many(const AtxMoment *moment, Oid role, const int64 *ids,
 	return found;
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Put the ids that a statement has returned first, ascending. */
 static int
 take_ids(int64 *ids, uint64 found)
 {
 	for (uint64 i = 0; i < found; i++)
 		ids[i] = atx_result_int64(i, 1);
-	qsort(ids, found, sizeof(int64), compare_ids);
+	atx_ids_sort(ids, (int) found);
 	return (int) found;
-}
-
-/*
- * Is the id among those that a function below has put first?
- */
-bool
-atx_lease_is_among(const int64 *ids, int count, int64 id)
-{
-	return bsearch(&id, ids, count, sizeof(int64), compare_ids) != NULL;
 }
 
 /*
@@ -444,9 +427,9 @@ atx_lease_is_due(int64 session_id, const AtxMoment *moment)
 		due = moment->now >
 			atx_lease_deadline(moment,
 							   DatumGetInt32(atx_cursor_datum(&cursor, LEASE_EPOCH, &isnull)),
-							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_RENEWED_AT, &isnull)),
-							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_SERVED, &isnull)),
-							   DatumGetInt64(atx_cursor_datum(&cursor, LEASE_TIMEOUT, &isnull)));
+							   atx_cursor_int64(&cursor, LEASE_RENEWED_AT),
+							   atx_cursor_int64(&cursor, LEASE_SERVED),
+							   atx_cursor_int64(&cursor, LEASE_TIMEOUT));
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
 	return due;

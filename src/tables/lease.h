@@ -76,7 +76,6 @@ extern bool atx_lease_lock_floor(int64 session_id, Oid role, int64 *floor);
 extern void atx_lease_set_floor(int64 session_id, int64 floor);
 extern int	atx_lease_read_many(const AtxMoment *moment, Oid role,
 								const int64 *ids, int count, AtxLeaseCopy *leases);
-extern bool atx_lease_is_among(const int64 *ids, int count, int64 id);
 extern int	atx_lease_renew_many(const AtxMoment *moment, int64 *ids, int count);
 extern int	atx_lease_lock_due(const AtxMoment *moment, int64 *ids, int count);
 extern int	atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count);

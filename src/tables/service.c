@@ -126,18 +126,18 @@ static void
 read_row(AtxCursor *cursor, AtxService *service)
 {
 	bool		isnull;
-	bool		nohistory;
 
-	service->service_id = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_ID, &isnull));
-	service->delay = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_DELAY, &isnull));
-	service->oldest = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_OLDEST, &isnull));
-	service->watched_until = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_WATCHED_UNTIL, &isnull));
-	service->history = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_HISTORY, &nohistory));
+	service->service_id = atx_cursor_int64(cursor, SERVICE_ID);
+	service->delay = atx_cursor_int64(cursor, SERVICE_DELAY);
+	service->oldest = atx_cursor_int64(cursor, SERVICE_OLDEST);
+	service->history = atx_cursor_int64(cursor, SERVICE_HISTORY);
+	service->watched_until = atx_cursor_int64(cursor, SERVICE_WATCHED_UNTIL);
+	(void) atx_cursor_datum(cursor, SERVICE_WATCHED_UNTIL, &isnull);
 	service->watched = !isnull && atx_history_is(service->history);
 	service->partition_id = DatumGetInt32(atx_cursor_datum(cursor, SERVICE_PARTITION_ID, &isnull));
-	service->value = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_VALUE, &isnull));
-	service->revision = DatumGetInt64(atx_cursor_datum(cursor, SERVICE_REVISION, &isnull));
-	service->type = TextDatumGetCString(atx_cursor_datum(cursor, SERVICE_TYPE, &isnull));
+	service->value = atx_cursor_int64(cursor, SERVICE_VALUE);
+	service->revision = atx_cursor_int64(cursor, SERVICE_REVISION);
+	service->type = atx_cursor_text(cursor, SERVICE_TYPE);
 	service->row = atx_cursor_tid(cursor);
 }
 
@@ -171,16 +171,6 @@ atx_service_load(int64 service_id, AtxService *service)
 	return found;
 }
 
-static bool
-column_is(AtxCursor *cursor, int column, const char *value)
-{
-	bool		isnull;
-	text	   *found = DatumGetTextPP(atx_cursor_datum(cursor, column, &isnull));
-
-	return VARSIZE_ANY_EXHDR(found) == strlen(value) &&
-		memcmp(VARDATA_ANY(found), value, VARSIZE_ANY_EXHDR(found)) == 0;
-}
-
 /*
  * The same, if it has that name.
  */
@@ -194,8 +184,8 @@ atx_service_load_named(int64 service_id, const char *namespace, const char *name
 
 	atx_cursor_open(&cursor, &service_table, false);
 	found = atx_cursor_find(&cursor, snapshot, &service_id, 1) &&
-		column_is(&cursor, SERVICE_NAME, name) &&
-		column_is(&cursor, SERVICE_NAMESPACE, namespace);
+		atx_cursor_text_is(&cursor, SERVICE_NAME, name) &&
+		atx_cursor_text_is(&cursor, SERVICE_NAMESPACE, namespace);
 	if (found)
 		read_row(&cursor, service);
 	atx_cursor_close(&cursor);

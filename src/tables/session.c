@@ -392,15 +392,6 @@ atx_session_service_opened(int64 session_id)
 }
 
 static bool
-column_is(AtxCursor *cursor, int column, const char *value)
-{
-	bool		isnull;
-	Datum		found = atx_cursor_datum(cursor, column, &isnull);
-
-	return !isnull && strcmp(TextDatumGetCString(found), value) == 0;
-}
-
-static bool
 find_standing(int64 session_id, Standing *standing)
 {
 	Snapshot	snapshot = atx_snapshot_take();
@@ -415,8 +406,8 @@ find_standing(int64 session_id, Standing *standing)
 
 		standing->owner = DatumGetObjectId(atx_cursor_datum(&cursor, SESSION_OWNER, &isnull));
 		(void) atx_cursor_datum(&cursor, SESSION_ENDED_AT, &standing->lives);
-		standing->expired = column_is(&cursor, SESSION_CAUSE, "expired");
-		standing->closing = column_is(&cursor, SESSION_STATE, "closing");
+		standing->expired = atx_cursor_text_is(&cursor, SESSION_CAUSE, "expired");
+		standing->closing = atx_cursor_text_is(&cursor, SESSION_STATE, "closing");
 	}
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);

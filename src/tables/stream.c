@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "base/arrays.h"
 #include "base/rows.h"
 #include "base/spi.h"
 #include "tables/service.h"
@@ -165,17 +166,11 @@ static AtxStatement forget_sessions = {
 	2, {INT8ARRAYOID, INT2OID}
 };
 
-/* The kind of a name; a row edited to something else is an error. */
 static AtxStreamKind
 kind_of(const char *name)
 {
-	for (int i = 0; i < lengthof(kind_names); i++)
-		if (strcmp(kind_names[i], name) == 0)
-			return (AtxStreamKind) i;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("table \"%s\" contains the unexpected word \"%s\"",
-					"atomix.stream", name)));
+	return (AtxStreamKind) atx_word_position("atomix.stream", kind_names,
+											 lengthof(kind_names), name);
 }
 
 /*
@@ -247,43 +242,25 @@ atx_stream_replay_value(const AtxStream *stream, const char *key, const bytea *v
 	(void) atx_execute(&replay_value, values, key ? NULL : "   n ");
 }
 
-static char *
-text_column(AtxCursor *cursor, int column)
-{
-	bool		isnull;
-	Datum		value = atx_cursor_datum(cursor, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-static int64
-int64_column(AtxCursor *cursor, int column)
-{
-	bool		isnull;
-	Datum		value = atx_cursor_datum(cursor, column, &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
-}
-
 static void
 read_stream(AtxCursor *cursor, AtxStream *stream)
 {
 	bool		isnull;
 
-	stream->session_id = int64_column(cursor, STREAM_SESSION_ID);
-	stream->sequence_num = int64_column(cursor, STREAM_SEQUENCE_NUM);
-	stream->service_id = int64_column(cursor, STREAM_SERVICE_ID);
-	stream->revision = int64_column(cursor, STREAM_REVISION);
-	stream->acked = int64_column(cursor, STREAM_ACKED);
-	stream->preface = int64_column(cursor, STREAM_PREFACE);
-	stream->closed = int64_column(cursor, STREAM_CLOSED);
-	stream->history = int64_column(cursor, STREAM_HISTORY);
+	stream->session_id = atx_cursor_int64(cursor, STREAM_SESSION_ID);
+	stream->sequence_num = atx_cursor_int64(cursor, STREAM_SEQUENCE_NUM);
+	stream->service_id = atx_cursor_int64(cursor, STREAM_SERVICE_ID);
+	stream->revision = atx_cursor_int64(cursor, STREAM_REVISION);
+	stream->acked = atx_cursor_int64(cursor, STREAM_ACKED);
+	stream->preface = atx_cursor_int64(cursor, STREAM_PREFACE);
+	stream->closed = atx_cursor_int64(cursor, STREAM_CLOSED);
+	stream->history = atx_cursor_int64(cursor, STREAM_HISTORY);
 	stream->status = (AtxStatus) DatumGetInt16(atx_cursor_datum(cursor, STREAM_STATUS, &isnull));
-	stream->kind = kind_of(text_column(cursor, STREAM_KIND));
-	stream->type = text_column(cursor, STREAM_TYPE);
-	stream->key = text_column(cursor, STREAM_KEY);
-	stream->event = text_column(cursor, STREAM_EVENT);
-	stream->reason = text_column(cursor, STREAM_REASON);
+	stream->kind = kind_of(atx_cursor_text(cursor, STREAM_KIND));
+	stream->type = atx_cursor_text(cursor, STREAM_TYPE);
+	stream->key = atx_cursor_text(cursor, STREAM_KEY);
+	stream->event = atx_cursor_text(cursor, STREAM_EVENT);
+	stream->reason = atx_cursor_text(cursor, STREAM_REASON);
 }
 
 static bool
@@ -315,11 +292,8 @@ streams_in(Snapshot snapshot, int64 session_id, AtxStream **streams)
 	while (atx_cursor_next(&cursor))
 	{
 		if (n == room)
-		{
-			room = Max(16, room * 2);
-			*streams = *streams == NULL ? palloc(sizeof(AtxStream) * room) :
-				repalloc(*streams, sizeof(AtxStream) * room);
-		}
+			*streams = atx_array_grow(CurrentMemoryContext, *streams, &room,
+									  sizeof(AtxStream));
 		read_stream(&cursor, &(*streams)[n++]);
 	}
 	atx_cursor_close(&cursor);
@@ -335,11 +309,8 @@ next_event(AtxStreamPage *page, int limit)
 	if (page->count == limit)
 		return NULL;
 	if (page->count == page->room)
-	{
-		page->room = Max(16, page->room * 2);
-		page->events = page->events == NULL ? palloc(sizeof(AtxStreamEvent) * page->room) :
-			repalloc_huge(page->events, sizeof(AtxStreamEvent) * page->room);
-	}
+		page->events = atx_array_grow(CurrentMemoryContext, page->events, &page->room,
+									  sizeof(AtxStreamEvent));
 	event = &page->events[page->count++];
 	memset(event, 0, sizeof(*event));
 	return event;
@@ -359,14 +330,13 @@ add_replayed(Snapshot snapshot, AtxStreamPage *page, int limit)
 	atx_cursor_begin(&cursor, snapshot, key, 2);
 	while (page->count < limit && atx_cursor_next(&cursor))
 	{
-		bool		isnull;
 		AtxStreamEvent *event = next_event(page, limit);
 
-		event->output_num = int64_column(&cursor, REPLAY_OUTPUT_NUM);
-		event->event.index = int64_column(&cursor, REPLAY_INDEX);
+		event->output_num = atx_cursor_int64(&cursor, REPLAY_OUTPUT_NUM);
+		event->event.index = atx_cursor_int64(&cursor, REPLAY_INDEX);
 		event->event.type = ATX_EVENT_REPLAY;
-		event->event.key = text_column(&cursor, REPLAY_KEY);
-		event->event.value = DatumGetByteaPCopy(atx_cursor_datum(&cursor, REPLAY_VALUE, &isnull));
+		event->event.key = atx_cursor_text(&cursor, REPLAY_KEY);
+		event->event.value = atx_cursor_bytes(&cursor, REPLAY_VALUE);
 	}
 	atx_cursor_close(&cursor);
 }
@@ -566,7 +536,7 @@ save_position(const AtxStream *stream, int64 output_num, int64 revision)
 	replaced[STREAM_ACKED - 1] = replaced[STREAM_REVISION - 1] = true;
 	atx_cursor_open(&cursor, &stream_table, true);
 	if (atx_cursor_find(&cursor, snapshot, key, 2) &&
-		int64_column(&cursor, STREAM_ACKED) < output_num)
+		atx_cursor_int64(&cursor, STREAM_ACKED) < output_num)
 		atx_cursor_replace(&cursor, values, nulls, replaced);
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
