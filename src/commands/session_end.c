@@ -219,11 +219,13 @@ tell(const AtxSessionChange *change)
  * Number committed changes of sessions and tell of them; true if there may
  * be more.
  *
- * A session that somebody is just ending is left for the next time: its row
- * is locked.  Once our change is in the row, that lock is enough.
+ * A session that somebody has to himself is passed over, and left for the
+ * next time: its row is locked.  Nobody tells when that is, for what he does
+ * may be undone, or be nothing to tell of.  Once our change is in the row,
+ * that lock is enough.
  */
 bool
-atx_number_step(void)
+atx_number_step(bool *passed_over)
 {
 	int64		ids[ATX_END_BATCH];
 	int			found = atx_session_unnumbered(ATX_END_BATCH, ids);
@@ -233,6 +235,7 @@ atx_number_step(void)
 	for (int i = 0; i < found; i++)
 		if (atx_try_lock_shared_briefly(ATX_LOCK_SESSION, ids[i]))
 			ids[count++] = ids[i];
+	*passed_over = count < found;
 	if (count == 0)
 		return false;
 

@@ -35,7 +35,7 @@ extern void atx_expire_step(const AtxAuthority *authority, AtxExpiry *expiry);
 extern void atx_expire_one(const AtxAuthority *authority, int64 session_id,
 						   AtxExpiry *expiry);
 extern bool atx_finish_step(void);
-extern bool atx_number_step(void);
+extern bool atx_number_step(bool *passed_over);
 extern void atx_hint_step(void);
 extern AtxTick atx_next_sweep(void);
 extern bool atx_sweep_step(const AtxAuthority *authority, int64 *after);

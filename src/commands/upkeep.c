@@ -111,6 +111,7 @@ atx_upkeep(void)
 {
 	const AtxAuthority *authority;
 	int64		ended;
+	bool		passed_over;
 
 	if (atx_jump_is_due())
 		atx_jump();
@@ -120,7 +121,7 @@ atx_upkeep(void)
 	settle_services(authority);
 	while (atx_finish_step())
 		;
-	while (atx_number_step())
+	while (atx_number_step(&passed_over))
 		;
 	atx_hint_step();
 	remove_expired_entries(authority);

@@ -107,6 +107,7 @@ static AtxTick expire_retry_at = 0; /* not tried before, after an error in it */
 static AtxTick last_told = 0;
 static AtxTick last_anchored = 0;
 static AtxTick retry_at = 0;	/* not told before, after an error in it */
+static AtxTick number_again_at = 0; /* what was passed over; 0: nothing was */
 static bool finish_pending = true;
 static bool tell_pending = true;
 static int64 poisoned[MAX_POISONED];
@@ -403,7 +404,11 @@ finish_step(void *state)
 static void
 number_step(void *state)
 {
-	*(bool *) state = atx_number_step();
+	bool		passed_over;
+
+	*(bool *) state = atx_number_step(&passed_over);
+	if (passed_over)
+		number_again_at = atx_now() + RETRY_BUSY_MS * ATX_TICKS_PER_MS;
 }
 
 static void
@@ -478,8 +483,11 @@ take_notice(void)
 static void
 tell_changes(void)
 {
+	if (number_again_at != 0 && atx_now() >= number_again_at)
+		tell_pending = true;
 	if (!tell_pending || !may_tell())
 		return;
+	number_again_at = 0;
 	tell_pending = !run_all(number_step, "telling of sessions") ||
 		!run_all(hint_step, "telling listeners of single sessions");
 	last_told = atx_now();
@@ -509,6 +517,8 @@ time_until_next(const Look *look)
 	}
 	next = Min(next, Max(look->next_sweep, now + ATX_TICKS_PER_SEC));
 	next = Min(next, atx_duties_next(&look->duties));
+	if (number_again_at != 0)
+		next = Min(next, number_again_at);
 	if (finish_pending)
 		next = Min(next, now + AFTER_ERROR_MS * ATX_TICKS_PER_MS);
 	if (telling_is_due())

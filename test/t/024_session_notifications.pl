@@ -16,6 +16,9 @@ my $node = new_node('notify', 'autovacuum = off');
 my $pid = await_worker($node, 'postgres');
 my $listener = $node->background_psql('postgres');
 my $version = 0;
+my $stopped;
+
+END { kill('CONT', $stopped) if defined $stopped; }
 
 $listener->query_safe('LISTEN atomix_sessions');
 
@@ -167,6 +170,23 @@ $node->safe_psql('postgres', q{
 crowd_ok(1500, 'with other plans');
 advance_clock($node, '12 s');
 crowd_ok(1500, 'expired with other plans');
+
+# A session that somebody has to himself when the worker looks is told of later,
+# though nobody tells when that is: here a batch of many numbers ends.
+await_rest($node);
+$pid = worker_pid($node, 'postgres');
+kill('STOP', $pid) == 1 or die "could not stop process $pid";
+$stopped = $pid;
+$id = open_session($node, '1 h');
+my $counter = $node->safe_psql('postgres', "SELECT atomix.create_service($id, 'counter', 'c')");
+$user->query_safe(qq{BEGIN; SELECT count(*) FROM atomix.commands($id, $counter,
+	array_fill('\\x22020801'::bytea, ARRAY[100]), 1)});
+kill('CONT', $pid);
+$stopped = undef;
+my $other = open_session($node, '1 h');
+tells_ok($other, 'opened', 'another session');
+$user->query_safe('COMMIT');
+tells_ok($id, 'opened', 'the session with the batch');
 
 $listener->quit;
 $user->quit;
