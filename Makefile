@@ -107,7 +107,8 @@ FUZZ_FLAGS = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 FUZZ_CPPFLAGS = -DUSE_ASSERT_CHECKING=1 -Itest/fuzz $(PG_CPPFLAGS) \
 	-isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
-FUZZ_SRCS = src/base/bloom.c src/base/codec.c src/base/message_types.c \
+FUZZ_SRCS = src/base/base64.c src/base/bloom.c src/base/codec.c \
+	src/base/message_types.c src/base/nearest.c \
 	test/fuzz/shim.c $(PROTO_C)
 FUZZ_OBJS = $(FUZZ_SRCS:%.c=build/fuzz/%.o)
 FUZZ_TARGETS := $(patsubst test/fuzz/fuzz_%.c,build/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))

@@ -19,6 +19,7 @@
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
+#include "base/base64.h"
 #include "base/bloom.h"
 #include "compat.h"
 
@@ -210,55 +211,6 @@ parse_number(const char *digits, uint64 *value)
 	return *digits != '\0';
 }
 
-static int
-base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '-')
-		return 62;
-	if (c == '_')
-		return 63;
-	return -1;
-}
-
-/*
- * Decode padded base64 of the URL alphabet; "result" has room for 3/4 of the
- * text.  Returns the number of bytes, or -1.
- */
-static int64
-decode_base64(const char *text, size_t len, uint8 *result)
-{
-	size_t		padding = 0;
-	uint32		bits = 0;
-	int64		n = 0;
-
-	if (len % 4 != 0)
-		return -1;
-	while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
-		padding++;
-
-	for (size_t i = 0; i < len; i++)
-	{
-		int			value = (i < len - padding) ? base64_value(text[i]) : 0;
-
-		if (value < 0)
-			return -1;
-		bits = (bits << 6) | (uint32) value;
-		if (i % 4 == 3)
-		{
-			result[n++] = (uint8) (bits >> 16);
-			result[n++] = (uint8) (bits >> 8);
-			result[n++] = (uint8) bits;
-		}
-	}
-	return n - (int64) padding;
-}
-
 static uint64
 read_uint64(const uint8 *bytes)
 {
@@ -274,7 +226,7 @@ parse_bits(const char *text, AtxBloom *filter, const char **problem)
 {
 	size_t		len = strlen(text);
 	uint8	   *bytes = palloc(len + 1);
-	int64		n = decode_base64(text, len, bytes);
+	int64		n = atx_base64_decode(text, len, ATX_BASE64_URL_PADDED, bytes);
 	uint64		nwords;
 
 	if (n < (int64) sizeof(uint64))

@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include "utils/varlena.h"
-
 #include "atomix/headers/headers.pb-c.h"
 #include "atomix/multiraft/counter/v1/counter.pb-c.h"
 #include "atomix/multiraft/election/v1/election.pb-c.h"
@@ -26,12 +24,10 @@
 #include "atomix/runtime/v1/session.pb-c.h"
 #include "atomix/session/session.pb-c.h"
 #include "base/message_types.h"
+#include "base/nearest.h"
 #include "google/protobuf/any.pb-c.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
-
-/* Longest name that is compared with ours when none matches. */
-#define MAX_GUESS_LEN	255
 
 const ProtobufCMessageDescriptor *const atx_message_types[] = {
 	&atomix__election__close_session_request__descriptor,
@@ -172,50 +168,37 @@ const ProtobufCMessageDescriptor *const atx_message_types[] = {
 const int	atx_message_type_count = lengthof(atx_message_types);
 
 /*
+ * A name of the first generation's session service, or of one of its messages,
+ * as the .proto file has it; any other name as it is.
+ *
+ * The package was first published under the name of another, and is known by
+ * its own, too.
+ */
+const char *
+atx_published_name(const char *name)
+{
+	static const char own[] = "atomix.session.";
+	static const char published[] = "atomix.election.";
+
+	if (strncmp(name, own, strlen(own)) != 0)
+		return name;
+	return psprintf("%s%s", published, name + strlen(own));
+}
+
+/*
  * The descriptor of the message with this full name, or NULL.
  */
 const ProtobufCMessageDescriptor *
 atx_message_type_find(const char *name)
 {
+	const char *published = atx_published_name(name);
+
 	for (int i = 0; i < atx_message_type_count; i++)
 	{
-		if (strcmp(atx_message_types[i]->name, name) == 0)
+		if (strcmp(atx_message_types[i]->name, published) == 0)
 			return atx_message_types[i];
 	}
 	return NULL;
-}
-
-static int
-edit_distance(const char *a, const char *b)
-{
-	return varstr_levenshtein(a, strlen(a), b, strlen(b), 1, 1, 1, true);
-}
-
-/*
- * The message whose name, with its package or without, looks most like this
- * one; NULL if none is at least half alike.
- */
-static const ProtobufCMessageDescriptor *
-guess(const char *name)
-{
-	const ProtobufCMessageDescriptor *best = NULL;
-	int			best_distance = (int) strlen(name) / 2 + 1;
-
-	if (strlen(name) > MAX_GUESS_LEN)
-		return NULL;
-	for (int i = 0; i < atx_message_type_count; i++)
-	{
-		const ProtobufCMessageDescriptor *type = atx_message_types[i];
-		int			distance = Min(edit_distance(name, type->name),
-								   edit_distance(name, type->short_name));
-
-		if (distance < best_distance)
-		{
-			best = type;
-			best_distance = distance;
-		}
-	}
-	return best;
 }
 
 /*
@@ -225,17 +208,23 @@ const ProtobufCMessageDescriptor *
 atx_message_type_get(const char *name)
 {
 	const ProtobufCMessageDescriptor *type = atx_message_type_find(name);
-	const ProtobufCMessageDescriptor *nearest;
+	AtxNearest	nearest;
 
 	if (type != NULL)
 		return type;
 
-	nearest = guess(name);
+	nearest = atx_nearest_to(name);
+	for (int i = 0; i < atx_message_type_count; i++)
+	{
+		type = atx_message_types[i];
+		atx_nearest_try(&nearest, type->name, type->name);
+		atx_nearest_try(&nearest, type->short_name, type->name);
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("message \"%s\" does not exist", name),
-			 nearest != NULL ?
-			 errhint("Perhaps you meant \"%s\".", nearest->name) :
+			 nearest.name != NULL ?
+			 errhint("Perhaps you meant \"%s\".", nearest.name) :
 			 errhint("Name a message with its package, as in \"%s\".",
 					 atomix__headers__request_header__descriptor.name)));
 }
