@@ -649,6 +649,24 @@ COMMENT ON FUNCTION atomix.partition_commands(bytea[], bytea[]) IS
   'Applies several inputs in order, in one transaction; each has its own headers and outcome, and one that is refused does not stop the others. Errors: as partition_command, which stop all; 22023 arrays of different length.';
 
 --
+-- Messages as JSON
+--
+
+CREATE FUNCTION atomix.message_to_json(message text, bytes bytea)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'atomix_message_to_json'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION atomix.message_to_json(text, bytea) IS
+  'The message of that name that the bytes hold, by the JSON mapping of protobuf: names in lowerCamelCase, 64-bit numbers as strings, bytes in base64, defaults left out; an Any is its typeUrl and value. Errors: 22P03 bytes that do not decode, or a duration or timestamp out of range; 42704 unknown message, 54000 too large, 22P05 a character that the server''s encoding lacks.';
+
+CREATE FUNCTION atomix.message_from_json(message text, document jsonb)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_message_from_json'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION atomix.message_from_json(text, jsonb) IS
+  'The bytes of the message of that name that the document means; the opposite of message_to_json. Takes names as the .proto files spell them, too. Errors: 22P02 a document that does not fit, with the place in the detail; 42704 unknown message, 54000 too large.';
+
+--
 -- Counters
 --
 

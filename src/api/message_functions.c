@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * message_functions.c
- *	  The codec and the keep-alive filter as SQL functions, for tests.
+ *	  Messages as JSON and back, and the codec and the keep-alive filter as
+ *	  SQL functions, for tests.
  *
  * These functions give SQL no power it does not have: they look at their
  * arguments and nothing else, so they are immutable.
@@ -13,14 +14,50 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "api/arguments.h"
 #include "base/bloom.h"
 #include "base/codec.h"
 #include "base/errors.h"
+#include "base/json.h"
 #include "base/message_types.h"
 #include "compat.h"
 
+PG_FUNCTION_INFO_V1(atomix_message_to_json);
+PG_FUNCTION_INFO_V1(atomix_message_from_json);
 PG_FUNCTION_INFO_V1(atomix_recode);
 PG_FUNCTION_INFO_V1(atomix_filter_contains);
+
+/* The message that the first argument names; the second is checked, too. */
+static const ProtobufCMessageDescriptor *
+type_argument(FunctionCallInfo fcinfo, const char *second)
+{
+	char	   *name = atx_required_text(fcinfo, 0, "message");
+
+	atx_refuse_null(PG_ARGISNULL(1), second);
+	return atx_message_type_get(name);
+}
+
+/*
+ * message_to_json(message text, bytes bytea) returns jsonb
+ */
+Datum
+atomix_message_to_json(PG_FUNCTION_ARGS)
+{
+	const ProtobufCMessageDescriptor *type = type_argument(fcinfo, "bytes");
+
+	PG_RETURN_JSONB_P(atx_json_from_message(atx_decode_datum(type, PG_GETARG_DATUM(1))));
+}
+
+/*
+ * message_from_json(message text, document jsonb) returns bytea
+ */
+Datum
+atomix_message_from_json(PG_FUNCTION_ARGS)
+{
+	const ProtobufCMessageDescriptor *type = type_argument(fcinfo, "document");
+
+	PG_RETURN_BYTEA_P(atx_encode(atx_json_to_message(type, PG_GETARG_DATUM(1))));
+}
 
 /*
  * atomix._recode(message text, bytes bytea) returns bytea
@@ -30,15 +67,9 @@ PG_FUNCTION_INFO_V1(atomix_filter_contains);
 Datum
 atomix_recode(PG_FUNCTION_ARGS)
 {
-	const ProtobufCMessageDescriptor *type;
-	ProtobufCMessage *message;
+	const ProtobufCMessageDescriptor *type = type_argument(fcinfo, "bytes");
 
-	atx_refuse_null(PG_ARGISNULL(0), "message");
-	atx_refuse_null(PG_ARGISNULL(1), "bytes");
-
-	type = atx_message_type_get(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	message = atx_decode_datum(type, PG_GETARG_DATUM(1));
-	PG_RETURN_BYTEA_P(atx_encode(message));
+	PG_RETURN_BYTEA_P(atx_encode(atx_decode_datum(type, PG_GETARG_DATUM(1))));
 }
 
 /*

@@ -32,7 +32,6 @@
 #include "base/settings.h"
 #include "compat.h"
 
-#define MAX_DEPTH				32
 #define MAX_VARINT_BYTES		10
 #define MAX_TAG_BYTES			5
 #define MAX_LENGTH_BYTES		5
@@ -114,8 +113,11 @@ malformed(const WireScan *scan, Size at, const char *problem)
 					   subject, problem, at, scan->len)));
 }
 
-static void
-refuse_oversized(const ProtobufCMessageDescriptor *type, Size len)
+/*
+ * Refuse a message of more than atomix.max_message_size: ERROR 54000.
+ */
+void
+atx_refuse_oversized(const ProtobufCMessageDescriptor *type, Size len)
 {
 	if (len <= (Size) atx_max_message_size)
 		return;
@@ -125,6 +127,15 @@ refuse_oversized(const ProtobufCMessageDescriptor *type, Size len)
 			 errdetail("The message has %zu bytes; the limit is %d bytes.",
 					   len, atx_max_message_size),
 			 errhint("Send less at a time, or raise \"atomix.max_message_size\".")));
+}
+
+/*
+ * The memory that a message of so many bytes may take.
+ */
+Size
+atx_decoding_budget(Size len)
+{
+	return Max(MEMORY_FLOOR, MEMORY_FACTOR * len);
 }
 
 static void
@@ -386,7 +397,7 @@ scan_message(WireScan *scan, const ProtobufCMessageDescriptor *type,
 	CHECK_FOR_INTERRUPTS();
 	Assert(type->n_fields <= 64);
 
-	if (depth > MAX_DEPTH)
+	if (depth > ATX_MAX_NESTING)
 		malformed(scan, scan->pos, "is nested too deeply");
 	charge(scan, chunk_cost(type->sizeof_message));
 
@@ -515,12 +526,12 @@ atx_decode(const ProtobufCMessageDescriptor *type, const void *data, size_t len)
 	WireScan	scan = {0};
 	ProtobufCMessage *message;
 
-	refuse_oversized(type, len);
+	atx_refuse_oversized(type, len);
 
 	scan.root = scan.type = type;
 	scan.data = len > 0 ? data : nothing;
 	scan.len = len;
-	scan.budget = Max(MEMORY_FLOOR, MEMORY_FACTOR * len);
+	scan.budget = atx_decoding_budget(len);
 	scan_message(&scan, type, len, 1);
 
 	message = unpack(&scan);
@@ -540,7 +551,7 @@ atx_decode_datum(const ProtobufCMessageDescriptor *type, Datum value)
 {
 	bytea	   *bytes;
 
-	refuse_oversized(type, toast_raw_datum_size(value) - VARHDRSZ);
+	atx_refuse_oversized(type, toast_raw_datum_size(value) - VARHDRSZ);
 	bytes = DatumGetByteaPP(value);
 	return atx_decode(type, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 }
@@ -565,6 +576,33 @@ atx_encode(const ProtobufCMessage *message)
 	SET_VARSIZE(result, VARHDRSZ + size);
 	protobuf_c_message_pack(message, (uint8_t *) VARDATA(result));
 	return result;
+}
+
+/*
+ * The size of a value of a field, as its message or an array of them holds it.
+ */
+size_t
+atx_field_size(const ProtobufCFieldDescriptor *field)
+{
+	switch (field->type)
+	{
+		case PROTOBUF_C_TYPE_STRING:
+		case PROTOBUF_C_TYPE_MESSAGE:
+			return sizeof(void *);
+		case PROTOBUF_C_TYPE_BYTES:
+			return sizeof(ProtobufCBinaryData);
+		case PROTOBUF_C_TYPE_BOOL:
+			return sizeof(protobuf_c_boolean);
+		case PROTOBUF_C_TYPE_INT64:
+		case PROTOBUF_C_TYPE_SINT64:
+		case PROTOBUF_C_TYPE_SFIXED64:
+		case PROTOBUF_C_TYPE_UINT64:
+		case PROTOBUF_C_TYPE_FIXED64:
+		case PROTOBUF_C_TYPE_DOUBLE:
+			return sizeof(uint64);
+		default:
+			return sizeof(uint32);
+	}
 }
 
 /*

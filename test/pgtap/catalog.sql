@@ -86,6 +86,8 @@ INSERT INTO contract VALUES
   ('partition_events', 'partition_id integer, after_term bigint DEFAULT 0',
     'TABLE(term bigint, leader text, at timestamp with time zone)', 'v', 'u', false),
   ('partition_watch', 'request bytea', 'SETOF bytea', 'v', 'u', false),
+  ('message_to_json', 'message text, bytes bytea', 'jsonb', 'i', 's', false),
+  ('message_from_json', 'message text, document jsonb', 'bytea', 'i', 's', false),
   ('partition_command',
     'request_headers bytea, input bytea, OUT headers bytea, OUT output bytea',
     'record', 'v', 'u', false),
