@@ -137,6 +137,18 @@ fuzzers: $(FUZZ_TARGETS) build/fuzz/descriptors
 
 fuzz-corpus: fuzzers
 	@test/fuzz/replay.sh
+# The client is a world of its own: see client/Makefile.
+.PHONY: client client-install client-uninstall client-clean
+all: client
+install: client-install
+uninstall: client-uninstall
+clean distclean: client-clean
+
+client:
+	@$(MAKE) -C client PG_CONFIG='$(PG_CONFIG)' all
+
+client-install client-uninstall client-clean:
+	@$(MAKE) -C client PG_CONFIG='$(PG_CONFIG)' $(@:client-%=%)
 
 .PHONY: lint typedefs
 lint: all

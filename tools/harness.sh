@@ -42,6 +42,7 @@ harness_outside()
 	tar --exclude-vcs --exclude=./build --exclude=./results \
 		--exclude='./tmp_check*' --exclude=./output_iso \
 		--exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude='*.d' \
+		--exclude='*.a' --exclude=./client/atomixctl \
 		-cf - . | tar -C "$work/tree" -xf - --no-same-owner
 
 	# A server refuses to run as root.

@@ -17,7 +17,7 @@ if [ "${1:-}" = --check ]; then
 fi
 
 if [ $# -eq 0 ]; then
-	mapfile -t files < <(find src tools test -name '*.[ch]' | LC_ALL=C sort)
+	mapfile -t files < <(find src client tools test -name '*.[ch]' | LC_ALL=C sort)
 	set -- "${files[@]}"
 fi
 

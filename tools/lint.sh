@@ -33,6 +33,12 @@ only_in()
 	grep -rnE --include='*.[ch]' "$2" src | grep -vE "^($1):"
 }
 
+# The same of client.
+only_in_client()
+{
+	grep -rnE --include='*.[ch]' "$2" client | grep -vE "^($1):" | grep -v ':[[:space:]]*\*'
+}
+
 # The pattern in more than one file.
 one_file_only()
 {
@@ -46,7 +52,7 @@ one_file_only()
 
 long_files()
 {
-	find src -name '*.[ch]' -exec wc -l {} \; | awk '$1 > 800'
+	find src client -name '*.[ch]' -exec wc -l {} \; | awk '$1 > 800'
 }
 
 exported()
@@ -96,6 +102,10 @@ rule "SPI only through spi.c" \
 	only_in 'src/base/spi\.[ch]' '\bSPI_[a-z]+ *\('
 rule "time is read only in clock.c" \
 	only_in 'src/base/clock\.c' '\b(clock_gettime|gettimeofday|GetCurrentTimestamp|time) *\('
+rule "the client reads time only in clock.c" only_in_client \
+	'client/clock\.c' '\b(clock_gettime|gettimeofday|time) *\('
+rule "the library makes connections only in link.c" only_in_client \
+	'client/(link\.c|ctl/.*)' '\bPQ(connect[A-Za-z]*|finish|send[A-Za-z]*|getResult|exec[A-Za-z]*) *\('
 rule "NOTIFY is sent from one file" one_file_only '\bAsync_Notify *\('
 
 echo "1..$number"

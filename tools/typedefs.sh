@@ -16,8 +16,8 @@ for program in tools/*.c test/fuzz/*.c; do
 		-I"$("${PG_CONFIG:-pg_config}" --includedir)" \
 		-o "$scratch/$(basename "$program" .c).o" "$program"
 done
-mapfile -t objects < <(find src "$scratch" -name '*.o')
-mapfile -t sources < <(find src tools test -name '*.[ch]')
+mapfile -t objects < <(find src client "$scratch" -name '*.o')
+mapfile -t sources < <(find src client tools test -name '*.[ch]')
 
 # pgindent leaves these out: they are names of other things more often.
 excluded='^(ANY|FD_SET|U|abs|allocfunc|boolean|date|digit|ilist|interval|iterator|other|pointer|printfunc|reference|string|timestamp|type|wrap)$'
