@@ -26,6 +26,9 @@ CREATE TABLE atomix.authority (
   session_version bigint NOT NULL DEFAULT 0,
   history bigint NOT NULL DEFAULT 0,
   history_served bigint NOT NULL DEFAULT 0,
+  safe_index bigint NOT NULL DEFAULT 0,
+  next_safe_index bigint,
+  next_safe_xid xid8,
   timeline integer NOT NULL,
   database oid NOT NULL,
   extension oid NOT NULL,
@@ -48,6 +51,9 @@ COMMENT ON COLUMN atomix.authority.swept_at IS 'Tick at which all ended sessions
 COMMENT ON COLUMN atomix.authority.session_version IS 'Greatest version given to a change of a session.';
 COMMENT ON COLUMN atomix.authority.history IS 'Number of the history since the identity last changed, 0 if it never did: what was written under another value may have gone on elsewhere.';
 COMMENT ON COLUMN atomix.authority.history_served IS 'Ticks served in all when it began: atomix.failover_delay counts from there.';
+COMMENT ON COLUMN atomix.authority.safe_index IS 'All that was done at an index up to this one is over and can be seen wherever this row can.';
+COMMENT ON COLUMN atomix.authority.next_safe_index IS 'The next value of safe_index; null: none is on its way.';
+COMMENT ON COLUMN atomix.authority.next_safe_xid IS 'All transactions before that one must be over for it.';
 COMMENT ON COLUMN atomix.authority.epoch IS 'Clock epoch in which ticks are counted now.';
 REVOKE ALL ON TABLE atomix.authority FROM PUBLIC;
 
@@ -412,6 +418,50 @@ AS 'MODULE_PATHNAME', 'atomix_wait_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.wait_events(bigint, interval) IS
   'Waits until something happens to a session, at most timeout and atomix.max_wait. True: look at it, something may have happened, it has streams with outputs that are not acknowledged, or it has ended; false: the time is over. Errors: MX001 unknown session.';
+
+--
+-- Service atomix.session.SessionService, the first generation's, and
+-- operations under its headers
+--
+
+CREATE FUNCTION atomix.session_open_session(request bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_session_open_session'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.session_open_session(bytea) IS
+  'rpc atomix.session.SessionService.OpenSession: OpenSessionRequest to OpenSessionResponse. Outcomes are a status in the header. Errors: 22P03 bytes that do not decode, 54000 too large, 25006 read-only.';
+
+CREATE FUNCTION atomix.session_keep_alive(request bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_session_keep_alive'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.session_keep_alive(bytea) IS
+  'rpc atomix.session.SessionService.KeepAlive: KeepAliveRequest to KeepAliveResponse. The header''s request_id acknowledges commands, its streams are those that go on. Outcomes are a status in the header. Errors: 22P03 bytes that do not decode, 54000 too large, 25006 read-only; at commit 40001 the session has ended meanwhile.';
+
+CREATE FUNCTION atomix.session_close_session(request bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_session_close_session'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.session_close_session(bytea) IS
+  'rpc atomix.session.SessionService.CloseSession: CloseSessionRequest to CloseSessionResponse. With delete, the service that the header names is deleted for all. Outcomes are a status in the header. Errors: 22P03 bytes that do not decode, 54000 too large, 40001 in use by another transaction, 25006 read-only.';
+
+CREATE FUNCTION atomix.session_command(
+  header bytea,
+  payload bytea,
+  service_type text DEFAULT NULL,
+  OUT header bytea,
+  OUT payload bytea)
+AS 'MODULE_PATHNAME', 'atomix_session_command'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.session_command(bytea, bytea, text) IS
+  'Applies an operation to the service that the header names: RequestHeader and input to ResponseHeader and output. With service_type the service is opened first, and without a payload that is all. Outcomes are a status in the header; numbered ones are recorded and replayed. Errors: 22P03 bytes that do not decode, MX004 number already acknowledged, MX005 number of another command, 53400 a limit, 40001 concurrent change, 25006 read-only.';
+
+CREATE FUNCTION atomix.session_fetch(header bytea, max_rows integer DEFAULT 1000)
+RETURNS TABLE (header bytea, payload bytea)
+AS 'MODULE_PATHNAME', 'atomix_session_fetch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.session_fetch(bytea, integer) IS
+  'Messages of streams of a session, as ResponseHeader and output, up to max_rows: of the streams that the header lists after their response_id, else of the command with its request_id, else of all. It changes nothing. Errors: 22P03 bytes that do not decode, MX004 number already acknowledged, 22023 negative max_rows, 22004 null.';
 
 --
 -- Service atomix.multiraft.v1.Partition

@@ -104,6 +104,18 @@ timeout_from_wire(const Google__Protobuf__Duration *duration, int64 *timeout)
 }
 
 /*
+ * Raise what is no status in any face: the client is wrong about its own
+ * numbers, or a limit.
+ */
+void
+atx_wire_raise_if_no_status(AtxAnswer answer)
+{
+	if (answer.outcome == ATX_NUMBER_ACKNOWLEDGED ||
+		answer.outcome == ATX_NUMBER_REUSED || answer.outcome == ATX_LIMIT_REACHED)
+		atx_raise_unless_done(answer);
+}
+
+/*
  * On a standby there is nothing a writing call could do.
  */
 AtxAnswer
@@ -220,6 +232,21 @@ pending_from_wire(const KeepAliveInput *input, AtxBloom *filter, AtxPending *pen
 }
 
 /*
+ * Renew a session and acknowledge its commands.
+ */
+AtxAnswer
+atx_wire_renew(AtxScope *scope, int64 session_id, const AtxPending *pending)
+{
+	int64		time_left;
+
+	if (pending->last > 0)
+		return atx_acknowledge_pending(scope, session_id, pending);
+	if (atx_renew_in_memory(scope->caller, session_id, &time_left) == ATX_RENEWAL_LIVE)
+		return ATX_ANSWER_DONE;
+	return atx_keep_alive(scope, session_id, &time_left);
+}
+
+/*
  * Renew a session and acknowledge its commands as the input says.
  */
 AtxAnswer
@@ -228,20 +255,13 @@ atx_wire_keep_alive(AtxScope *scope, const KeepAliveInput *given)
 	KeepAliveInput empty = ATOMIX__MULTIRAFT__V1__KEEP_ALIVE_INPUT__INIT;
 	const KeepAliveInput *input = given ? given : &empty;
 	AtxBloom	filter;
-	AtxPending	pending;
+	AtxPending	pending = {0};
 	AtxAnswer	answer = pending_from_wire(input, &filter, &pending);
 	int64		session_id;
-	int64		time_left;
 
 	if (answer.outcome == ATX_DONE)
 		answer = atx_wire_session_id(input->session_id, &session_id);
-	if (answer.outcome != ATX_DONE)
-		return answer;
-	if (pending.last > 0)
-		return atx_acknowledge_pending(scope, session_id, &pending);
-	if (atx_renew_in_memory(scope->caller, session_id, &time_left) == ATX_RENEWAL_LIVE)
-		return answer;
-	return atx_keep_alive(scope, session_id, &time_left);
+	return answer.outcome == ATX_DONE ? atx_wire_renew(scope, session_id, &pending) : answer;
 }
 
 static AtxAnswer

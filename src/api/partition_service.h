@@ -12,6 +12,7 @@
 #include "atomix/multiraft/v1/partition.pb-c.h"
 #include "base/errors.h"
 #include "base/spi.h"
+#include "commands/exactly_once.h"
 
 extern AtxAnswer atx_wire_check_partition(uint32 partition_id);
 extern AtxAnswer atx_wire_check_writable(const char *function);
@@ -19,6 +20,9 @@ extern AtxAnswer atx_wire_session_id(uint64 wire, int64 *session_id);
 extern void atx_wire_fill_headers(Atomix__Multiraft__V1__PartitionResponseHeaders *headers,
 								  int64 index, AtxAnswer answer);
 
+extern void atx_wire_raise_if_no_status(AtxAnswer answer);
+
+extern AtxAnswer atx_wire_renew(AtxScope *scope, int64 session_id, const AtxPending *pending);
 extern AtxAnswer atx_wire_open_session(AtxScope *scope, uint32 partition_id,
 									   const Atomix__Multiraft__V1__OpenSessionInput *input,
 									   int64 *session_id);

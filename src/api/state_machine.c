@@ -291,19 +291,10 @@ apply_input(AtxScope *scope, const Request *request, Response *response)
 	}
 }
 
-/* These mean that the client is wrong about its own numbers, or a limit. */
-static void
-raise_if_not_a_status(AtxAnswer answer)
-{
-	if (answer.outcome == ATX_NUMBER_ACKNOWLEDGED ||
-		answer.outcome == ATX_NUMBER_REUSED || answer.outcome == ATX_LIMIT_REACHED)
-		atx_raise_unless_done(answer);
-}
-
 static void
 finish(Response *response)
 {
-	raise_if_not_a_status(response->answer);
+	atx_wire_raise_if_no_status(response->answer);
 	if (response->answer.outcome != ATX_DONE)
 		response->has_result = false;
 }

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "base/arrays.h"
 #include "base/private_lock.h"
 #include "commands/claiming.h"
 #include "commands/exactly_once.h"
@@ -32,11 +33,51 @@ typedef struct Known
 	int			next;
 } Known;
 
-static bool
-is_pending(const AtxPending *pending, int64 number)
+/* What a keep-alive leaves alone. */
+typedef struct Kept
 {
-	return pending->filter != NULL &&
-		atx_bloom_contains(pending->filter, (uint64) number);
+	const AtxPending *pending;
+	int64	   *numbers;		/* ascending, where streams are listed */
+	int			count;
+} Kept;
+
+/*
+ * Read what is to be kept, after the numbers themselves: a command that has
+ * made a claim since is not among these.
+ */
+static void
+read_kept(int64 session_id, Kept *kept)
+{
+	const AtxPending *pending = kept->pending;
+	AtxClaim   *claims;
+	int			count;
+
+	kept->count = 0;
+	if (!pending->lists_streams)
+		return;
+	count = atx_claims_of_session(session_id, 0, &claims);
+	kept->numbers = palloc(sizeof(int64) * Max(count + pending->noutputs, 1));
+	for (int i = 0; i < count; i++)
+		kept->numbers[kept->count++] = claims[i].sequence_num;
+	for (int i = 0; i < pending->noutputs; i++)
+		kept->numbers[kept->count++] = pending->outputs[i].sequence_num;
+	atx_ids_sort(kept->numbers, kept->count);
+}
+
+static bool
+is_pending(const Kept *kept, int64 number)
+{
+	if (kept->pending->lists_streams)
+		return atx_ids_contain(kept->numbers, kept->count, number);
+	return kept->pending->filter != NULL &&
+		atx_bloom_contains(kept->pending->filter, (uint64) number);
+}
+
+/* Is a number that was never executed one that will not come any more? */
+static bool
+is_skipped(const Kept *kept, int64 number)
+{
+	return !kept->pending->lists_streams && !is_pending(kept, number);
 }
 
 static bool
@@ -50,11 +91,11 @@ is_known(Known *known, int64 number)
 }
 
 static int64
-advance(int64 floor, Known *known, const AtxPending *pending)
+advance(int64 floor, Known *known, const Kept *kept)
 {
-	for (int step = 0; step < MAX_STEPS && floor < pending->last; step++)
+	for (int step = 0; step < MAX_STEPS && floor < kept->pending->last; step++)
 	{
-		if (!is_known(known, floor + 1) && is_pending(pending, floor + 1))
+		if (!is_known(known, floor + 1) && !is_skipped(kept, floor + 1))
 			break;
 		floor++;
 	}
@@ -67,7 +108,7 @@ advance(int64 floor, Known *known, const AtxPending *pending)
  */
 static void
 release_outcomes(int64 session_id, int64 floor, const Known *known,
-				 const AtxPending *pending)
+				 const Kept *kept)
 {
 	int64	   *covered = palloc(sizeof(int64) * Max(known->count, 1));
 	int64	   *above = palloc(sizeof(int64) * Max(known->count, 1));
@@ -79,8 +120,8 @@ release_outcomes(int64 session_id, int64 floor, const Known *known,
 		const AtxKnownNumber *number = &known->numbers[i];
 
 		if (number->state != ATX_COMMAND_ACKNOWLEDGED &&
-			(number->sequence_num > pending->last ||
-			 is_pending(pending, number->sequence_num)))
+			(number->sequence_num > kept->pending->last ||
+			 is_pending(kept, number->sequence_num)))
 			continue;
 		if (number->sequence_num <= floor)
 			covered[ncovered++] = number->sequence_num;
@@ -93,10 +134,11 @@ release_outcomes(int64 session_id, int64 floor, const Known *known,
 
 /* A command that still waits, and that the client gives up. */
 static bool
-is_given_up(const AtxKnownNumber *number, const AtxPending *pending)
+is_given_up(const AtxKnownNumber *number, const Kept *kept)
 {
-	return number->state == ATX_COMMAND_RUNNING && number->sequence_num <= pending->last &&
-		!is_pending(pending, number->sequence_num);
+	return number->state == ATX_COMMAND_RUNNING &&
+		number->sequence_num <= kept->pending->last &&
+		!is_pending(kept, number->sequence_num);
 }
 
 static int
@@ -111,14 +153,15 @@ compare_services(const void *a, const void *b)
  * come before rows.
  */
 static void
-lock_services_of_given_up(int64 session_id, const AtxPending *pending)
+lock_services_of_given_up(int64 session_id, Kept *kept)
 {
 	AtxKnownNumber *numbers;
-	int			count = atx_command_numbers(session_id, pending->last, &numbers);
+	int			count = atx_command_numbers(session_id, kept->pending->last, &numbers);
 	int			n = 0;
 
+	read_kept(session_id, kept);
 	for (int i = 0; i < count; i++)
-		if (is_given_up(&numbers[i], pending))
+		if (is_given_up(&numbers[i], kept))
 			numbers[n++] = numbers[i];
 	qsort(numbers, n, sizeof(AtxKnownNumber), compare_services);
 	for (int i = 0; i < n; i++)
@@ -143,24 +186,24 @@ is_being_read(int64 session_id, int64 sequence_num)
  */
 static void
 cancel_given_up(const AtxAuthority *authority, int64 session_id, AtxKnownNumber *numbers,
-				int *count, const AtxPending *pending)
+				int *count, const Kept *kept)
 {
-	int			kept = 0;
+	int			left = 0;
 
 	for (int i = 0; i < *count; i++)
 	{
 		AtxKnownNumber *number = &numbers[i];
 
-		if (is_given_up(number, pending))
+		if (is_given_up(number, kept))
 		{
 			if (!atx_locked_exclusive(ATX_LOCK_SERVICE, number->service_id) ||
 				is_being_read(session_id, number->sequence_num))
 				continue;
 			atx_cancel_waiting(authority, session_id, number->service_id, number->sequence_num);
 		}
-		numbers[kept++] = *number;
+		numbers[left++] = *number;
 	}
-	*count = kept;
+	*count = left;
 }
 
 /*
@@ -168,8 +211,9 @@ cancel_given_up(const AtxAuthority *authority, int64 session_id, AtxKnownNumber 
  * a keep-alive it is not waited for a consumer whose transaction is open.
  */
 static AtxAnswer
-acknowledge_received(int64 session_id, const AtxPending *pending)
+acknowledge_received(int64 session_id, const Kept *kept)
 {
+	const AtxPending *pending = kept->pending;
 	AtxOutputAck *acks = palloc(sizeof(AtxOutputAck) * Max(pending->noutputs, 1));
 	int			count = 0;
 
@@ -177,7 +221,9 @@ acknowledge_received(int64 session_id, const AtxPending *pending)
 		return ATX_ANSWER_DONE;
 	for (int i = 0; i < pending->noutputs; i++)
 		if (pending->outputs[i].sequence_num <= pending->last &&
-			is_pending(pending, pending->outputs[i].sequence_num))
+			is_pending(kept, pending->outputs[i].sequence_num) &&
+			(!pending->lists_streams ||
+			 atx_stream_exists(session_id, pending->outputs[i].sequence_num)))
 			acks[count++] = pending->outputs[i];
 	return atx_acknowledge_outputs(session_id, acks, count, false);
 }
@@ -191,6 +237,7 @@ atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending *pen
 {
 	const AtxAuthority *authority;
 	AtxAnswer	answer = atx_use_session(scope, session_id, false, &authority);
+	Kept		kept = {.pending = pending};
 	AtxKnownNumber *numbers;
 	Known		known = {0};
 	int64		floor;
@@ -198,18 +245,19 @@ atx_acknowledge_pending(AtxScope *scope, int64 session_id, const AtxPending *pen
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
-	lock_services_of_given_up(session_id, pending);
-	answer = acknowledge_received(session_id, pending);
+	lock_services_of_given_up(session_id, &kept);
+	answer = acknowledge_received(session_id, &kept);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (!atx_lease_lock_floor(session_id, scope->caller, &floor))
 		return atx_why_not_usable(session_id, scope->caller);
 	known.count = atx_command_numbers(session_id, pending->last, &numbers);
-	cancel_given_up(authority, session_id, numbers, &known.count, pending);
+	read_kept(session_id, &kept);
+	cancel_given_up(authority, session_id, numbers, &known.count, &kept);
 	known.numbers = numbers;
 
-	raised = advance(floor, &known, pending);
-	release_outcomes(session_id, raised, &known, pending);
+	raised = advance(floor, &known, &kept);
+	release_outcomes(session_id, raised, &known, &kept);
 	if (raised > floor)
 	{
 		atx_lease_set_floor(session_id, raised);

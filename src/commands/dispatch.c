@@ -79,10 +79,11 @@ entry_lock(int64 service_id, const char *key)
 									   (uint64) service_id);
 }
 
+/* The operation of a service of that type (NULL: of none). */
 static Operation
-decode(int64 service_id, const AtxPayload *payload)
+decode_as(const AtxServiceType *type, int64 service_id, const AtxPayload *payload)
 {
-	Operation	operation = {.type = type_of_service(service_id)};
+	Operation	operation = {.type = type};
 
 	if (operation.type != NULL && operation.type->input != NULL)
 	{
@@ -92,6 +93,12 @@ decode(int64 service_id, const AtxPayload *payload)
 			operation.entry = entry_lock(service_id, operation.type->key(operation.input));
 	}
 	return operation;
+}
+
+static Operation
+decode(int64 service_id, const AtxPayload *payload)
+{
+	return decode_as(type_of_service(service_id), service_id, payload);
 }
 
 /*
@@ -203,6 +210,30 @@ refuse(const AtxNumbered *numbered, const AtxAddress *address, AtxAnswer answer,
 	return ATX_ANSWER_DONE;
 }
 
+/* Execute a command that has begun and is no replay. */
+static AtxAnswer
+carry_out(const AtxNumbered *numbered, const AtxAddress *address,
+		  const Operation *operation, AtxResult *result)
+{
+	AtxCall		call;
+
+	if (!numbered->admission.attached || operation->type == NULL)
+		return refuse(numbered, address, not_open(address, numbered->admission.deleted), result);
+
+	if (operation->access >= ATX_ACCESS_EXCLUSIVE)
+		atx_service_require_unchanged(numbered->service_id);
+	call = call_of(numbered);
+	if (call.type->claims != NULL && operation->access >= ATX_ACCESS_EXCLUSIVE)
+		atx_prepare_claims(&call);
+	run(&call, operation, &result->reply);
+	atx_save_service(&call);
+	result->state = state_of(&result->reply);
+	result->index = answer_index(&call);
+	result->replayed = false;
+	atx_numbered_record(numbered, &result->reply, result->index);
+	return ATX_ANSWER_DONE;
+}
+
 /*
  * Execute a command, or tell again what came of it.
  */
@@ -219,7 +250,6 @@ atx_command(AtxScope *scope, const AtxAddress *address, const AtxPayload *payloa
 	};
 	Operation	operation = decode(address->service_id, payload);
 	AtxAnswer	answer = atx_numbered_begin(scope, &numbered, operation.access);
-	AtxCall		call;
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
@@ -228,22 +258,7 @@ atx_command(AtxScope *scope, const AtxAddress *address, const AtxPayload *payloa
 		replay(&numbered.admission.command, result);
 		return answer;
 	}
-	if (!numbered.admission.attached || operation.type == NULL)
-		return refuse(&numbered, address,
-					  not_open(address, numbered.admission.deleted), result);
-
-	if (operation.access >= ATX_ACCESS_EXCLUSIVE)
-		atx_service_require_unchanged(address->service_id);
-	call = call_of(&numbered);
-	if (call.type->claims != NULL && operation.access >= ATX_ACCESS_EXCLUSIVE)
-		atx_prepare_claims(&call);
-	run(&call, &operation, &result->reply);
-	atx_save_service(&call);
-	result->state = state_of(&result->reply);
-	result->index = answer_index(&call);
-	result->replayed = false;
-	atx_numbered_record(&numbered, &result->reply, result->index);
-	return answer;
+	return carry_out(&numbered, address, &operation, result);
 }
 
 /* A batch of commands on its way through one service. */
@@ -590,4 +605,139 @@ atx_command_close(AtxScope *scope, const AtxAddress *address, AtxResult *result,
 	result->replayed = false;
 	atx_numbered_record(&numbered, &result->reply, result->index);
 	return answer;
+}
+
+/*
+ * A service by its name, and what of it is asked for.  What a number stands
+ * for is the name: another service may bear it by the time of a retry.
+ */
+static AtxFingerprint
+fingerprint_of_named(const AtxNamedService *named, const AtxPayload *payload)
+{
+	StringInfoData request;
+
+	initStringInfo(&request);
+	atx_fingerprint_add(&request, named->namespace, strlen(named->namespace));
+	atx_fingerprint_add(&request, named->name, strlen(named->name));
+	atx_fingerprint_add(&request, payload->data, payload->len);
+	return atx_fingerprint(&request);
+}
+
+/* Decode for the service that has the name, or for one that is to come. */
+static Operation
+decode_named(const AtxNamedService *named, int64 service_id, const AtxPayload *payload)
+{
+	if (service_id != 0)
+		return decode(service_id, payload);
+	return decode_as(named->type != NULL ? atx_service_type_find(named->type) : NULL,
+					 0, payload);
+}
+
+/*
+ * Is that an operation that changes nothing?
+ */
+bool
+atx_named_only_reads(const AtxNamedService *named, const AtxPayload *payload)
+{
+	Operation	operation = decode_named(named, atx_service_id(named->namespace, named->name),
+										 payload);
+
+	return operation.access == ATX_ACCESS_READ;
+}
+
+static AtxAnswer
+named_not_open(const AtxAddress *address, const AtxNamedService *named)
+{
+	return atx_answer(ATX_SERVICE_NOT_OPEN,
+					  psprintf("service \"%s\" is not open in session " INT64_FORMAT,
+							   named->name, address->session_id));
+}
+
+/* Is the service of another type than it was called? */
+static bool
+type_differs(const AtxNamedService *named, const Operation *operation)
+{
+	return named->type != NULL && operation->type != NULL &&
+		strcmp(named->type, operation->type->name) != 0;
+}
+
+/*
+ * Open the service for a command that has begun, and begin it anew.  Who is
+ * going to change it locks it for that first.
+ */
+static AtxAnswer
+open_named(AtxScope *scope, AtxNumbered *numbered, const AtxNamedService *named,
+		   const AtxPayload *payload, Operation *operation, AtxAnswer *refusal)
+{
+	int64		service_id = 0;
+
+	if (numbered->service_id != 0 && !type_differs(named, operation))
+		atx_lock_service(numbered->service_id, numbered->session_id, operation->access);
+	*refusal = atx_attach_service(numbered->authority, numbered->session_id, named->type,
+								  named->namespace, named->name, &service_id);
+	if (refusal->outcome != ATX_DONE)
+		return refusal->outcome == ATX_LIMIT_REACHED ? *refusal : ATX_ANSWER_DONE;
+	numbered->service_id = service_id;
+	*operation = decode(service_id, payload);
+	return atx_numbered_begin(scope, numbered, operation->access);
+}
+
+/*
+ * Execute a command on a service by its name, after all of its session with
+ * lesser numbers: unavailable if one of these does not come within
+ * atomix.query_wait.
+ */
+AtxAnswer
+atx_named_command(AtxScope *scope, const AtxAddress *address, const AtxNamedService *named,
+				  const AtxPayload *payload, AtxResult *result)
+{
+	AtxNumbered numbered = {
+		.session_id = address->session_id,
+		.sequence_num = address->sequence_num,
+		.operation = ATX_OPERATION_SERVICE,
+		.fingerprint = fingerprint_of_named(named, payload)
+	};
+	AtxAnswer	refusal = ATX_ANSWER_DONE;
+	AtxAnswer	answer = ATX_ANSWER_DONE;
+	Operation	operation;
+
+	if (numbered.sequence_num != 0)
+		answer = atx_await_turn(scope, address->session_id, address->sequence_num);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	numbered.service_id = atx_service_id(named->namespace, named->name);
+	operation = decode_named(named, numbered.service_id, payload);
+	answer = atx_numbered_begin(scope, &numbered, operation.access);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	if (numbered.replay)
+	{
+		replay(&numbered.admission.command, result);
+		return answer;
+	}
+
+	if (named->type != NULL && (!numbered.admission.attached || type_differs(named, &operation)))
+		answer = open_named(scope, &numbered, named, payload, &operation, &refusal);
+	else if (!numbered.admission.attached)
+		refusal = named_not_open(address, named);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	return refusal.outcome == ATX_DONE ?
+		carry_out(&numbered, address, &operation, result) :
+		refuse(&numbered, address, refusal, result);
+}
+
+/*
+ * Evaluate an operation of a service by its name that only reads.
+ */
+AtxAnswer
+atx_named_query(AtxScope *scope, const AtxAddress *address, const AtxNamedService *named,
+				const AtxPayload *payload, AtxResult *result)
+{
+	AtxAddress	found = *address;
+	AtxAnswer	answer;
+
+	found.service_id = atx_service_id(named->namespace, named->name);
+	answer = atx_query(scope, &found, payload, result);
+	return answer.outcome == ATX_SERVICE_NOT_OPEN ? named_not_open(address, named) : answer;
 }

@@ -40,6 +40,15 @@ typedef struct AtxAddress
 									 * outcome, too */
 } AtxAddress;
 
+/* A service by its name, for clients that know no ids. */
+typedef struct AtxNamedService
+{
+	const char *type;			/* then it is opened if it is not; NULL: it
+								 * has to be open */
+	const char *namespace;
+	const char *name;
+} AtxNamedService;
+
 extern AtxAnswer atx_command(AtxScope *scope, const AtxAddress *address,
 							 const AtxPayload *payload, AtxResult *result);
 extern AtxAnswer atx_commands(AtxScope *scope, const AtxAddress *address,
@@ -47,6 +56,14 @@ extern AtxAnswer atx_commands(AtxScope *scope, const AtxAddress *address,
 							  AtxResult *results);
 extern AtxAnswer atx_query(AtxScope *scope, const AtxAddress *address,
 						   const AtxPayload *payload, AtxResult *result);
+
+extern bool atx_named_only_reads(const AtxNamedService *named, const AtxPayload *payload);
+extern AtxAnswer atx_named_command(AtxScope *scope, const AtxAddress *address,
+								   const AtxNamedService *named,
+								   const AtxPayload *payload, AtxResult *result);
+extern AtxAnswer atx_named_query(AtxScope *scope, const AtxAddress *address,
+								 const AtxNamedService *named,
+								 const AtxPayload *payload, AtxResult *result);
 
 extern AtxMoment atx_moment_to_read(const AtxAuthority *authority);
 extern AtxAccess atx_payload_access(int64 service_id, const AtxPayload *payload,

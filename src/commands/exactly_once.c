@@ -312,28 +312,27 @@ atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply, int64 in
 	atx_numbers_applied(numbered->session_id);
 }
 
-/* Are all numbers up to last executed, or acknowledged? */
+/*
+ * Are all numbers up to last executed, or acknowledged?  Or is another one
+ * (0: none) known already?
+ */
 static AtxAnswer
-look_at_numbers(AtxScope *scope, int64 session_id, int64 last, bool *applied)
+look_at_numbers(AtxScope *scope, int64 session_id, int64 last, int64 other, bool *applied)
 {
 	AtxAdmission admission;
 	int64		missing;
 
-	if (!atx_command_admit(session_id, 0, 0, scope->caller, &admission))
+	if (!atx_command_admit(session_id, other, 0, scope->caller, &admission))
 		return atx_why_not_usable(session_id, scope->caller);
 	missing = Max(0, last - admission.ack_floor);
-	*applied = missing == 0 ||
+	*applied = missing == 0 || (other != 0 && admission.known) ||
 		(missing <= ATX_MAX_OUTSTANDING &&
 		 atx_command_count(session_id, admission.ack_floor, last, missing) == missing);
 	return ATX_ANSWER_DONE;
 }
 
-/*
- * Wait, at most atomix.query_wait, until all commands of the session up to a
- * number have been executed: else unavailable.
- */
-AtxAnswer
-atx_await_numbers(AtxScope *scope, int64 session_id, int64 last)
+static AtxAnswer
+await_numbers(AtxScope *scope, int64 session_id, int64 last, int64 other)
 {
 	AtxTick		until = atx_now() + atx_query_wait * ATX_TICKS_PER_MS;
 
@@ -341,7 +340,7 @@ atx_await_numbers(AtxScope *scope, int64 session_id, int64 last)
 	{
 		uint64		position = atx_doorbell_position(-session_id);
 		bool		applied = false;
-		AtxAnswer	answer = look_at_numbers(scope, session_id, last, &applied);
+		AtxAnswer	answer = look_at_numbers(scope, session_id, last, other, &applied);
 		AtxTick		now = atx_now();
 
 		if (answer.outcome != ATX_DONE || applied)
@@ -353,4 +352,24 @@ atx_await_numbers(AtxScope *scope, int64 session_id, int64 last)
 	return atx_answer(ATX_UNAVAILABLE,
 					  psprintf("commands up to " INT64_FORMAT " of session " INT64_FORMAT " have not been executed",
 							   last, session_id));
+}
+
+/*
+ * Wait, at most atomix.query_wait, until all commands of the session up to a
+ * number have been executed: else unavailable.
+ */
+AtxAnswer
+atx_await_numbers(AtxScope *scope, int64 session_id, int64 last)
+{
+	return await_numbers(scope, session_id, last, 0);
+}
+
+/*
+ * The same for a command that is to be executed after all with lesser
+ * numbers; one that has been need not wait.
+ */
+AtxAnswer
+atx_await_turn(AtxScope *scope, int64 session_id, int64 sequence_num)
+{
+	return await_numbers(scope, session_id, sequence_num - 1, sequence_num);
 }

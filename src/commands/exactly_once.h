@@ -55,10 +55,18 @@ typedef struct AtxOutputAck
 	int64		output_num;
 } AtxOutputAck;
 
-/* What a client still waits for, as a keep-alive tells it. */
+/*
+ * What a client still waits for, as a keep-alive tells it.
+ *
+ * Clients of the first generation have no filter but list the streams that
+ * go on, in outputs, and last is the greatest number they have an answer of.
+ * They do not tell which numbers before it they have sent, nor do they list
+ * claims: so numbers that are not executed, and claims that stand, are pending.
+ */
 typedef struct AtxPending
 {
 	int64		last;			/* all numbers up to it have been started */
+	bool		lists_streams;
 	const AtxBloom *filter;		/* those of them that are not over; NULL: none */
 	const AtxOutputAck *outputs;	/* outputs it has received of them */
 	int			noutputs;
@@ -81,6 +89,7 @@ extern void atx_lock_number(int64 session_id, int64 sequence_num);
 extern void atx_lock_numbers(const AtxNumberName *numbers, int count);
 extern bool atx_number_is_busy(int64 session_id, int64 sequence_num);
 extern AtxAnswer atx_await_numbers(AtxScope *scope, int64 session_id, int64 last);
+extern AtxAnswer atx_await_turn(AtxScope *scope, int64 session_id, int64 sequence_num);
 extern void atx_numbers_applied(int64 session_id);
 
 extern AtxAnswer atx_acknowledge_pending(AtxScope *scope, int64 session_id,

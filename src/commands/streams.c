@@ -34,13 +34,14 @@ typedef struct Outputs
 	int64		sequence_num;	/* of the command at hand */
 } Outputs;
 
-static void
+/* Another output that goes well; NULL if there is no room. */
+static AtxOutput *
 add(Outputs *outputs, AtxOutputKind kind, int64 output_num, int64 index, bytea *bytes)
 {
 	AtxOutput  *output;
 
 	if (outputs->count == outputs->limit)
-		return;
+		return NULL;
 	if (outputs->count == outputs->room)
 		outputs->all = atx_array_grow(CurrentMemoryContext, outputs->all, &outputs->room,
 									  sizeof(AtxOutput));
@@ -50,6 +51,18 @@ add(Outputs *outputs, AtxOutputKind kind, int64 output_num, int64 index, bytea *
 	output->output_num = output_num;
 	output->index = index;
 	output->bytes = bytes;
+	output->status = ATX_STATUS_OK;
+	output->of_stream = true;
+	return output;
+}
+
+static void
+add_close(Outputs *outputs, int64 output_num, int64 index, AtxStatus status, bytea *reason)
+{
+	AtxOutput  *output = add(outputs, ATX_OUTPUT_CLOSE, output_num, index, reason);
+
+	if (output != NULL)
+		output->status = status;
 }
 
 static bytea *
@@ -65,9 +78,11 @@ add_outcome(Outputs *outputs, const AtxCommand *command)
 	if (command->state == ATX_COMMAND_RUNNING)
 		return;
 	if (command->status == ATX_STATUS_OK)
-		add(outputs, ATX_OUTPUT_RESPONSE, 1, command->index, command->output);
+		(void) add(outputs, ATX_OUTPUT_RESPONSE, 1, command->index, command->output);
 	else
-		add(outputs, ATX_OUTPUT_CLOSE, 1, command->index, text_or_null(command->message));
+		add_close(outputs, 1, command->index, command->status, text_or_null(command->message));
+	if (outputs->count > 0)
+		outputs->all[outputs->count - 1].of_stream = false;
 }
 
 /*
@@ -100,13 +115,14 @@ add_stream(Outputs *outputs, const AtxStreamPage *page, int64 opened_at)
 	bool		lost = stream->closed != 0 && stream->status != ATX_STATUS_OK;
 
 	if (stream->acked < 1 && !lost)
-		add(outputs, ATX_OUTPUT_OPEN, 1, opened_at, type->output(stream->kind, NULL));
+		(void) add(outputs, ATX_OUTPUT_OPEN, 1, opened_at, type->output(stream->kind, NULL));
 	for (int i = 0; i < page->count; i++)
-		add(outputs, ATX_OUTPUT_RESPONSE, page->events[i].output_num,
-			page->events[i].event.index, type->output(stream->kind, &page->events[i].event));
+		(void) add(outputs, ATX_OUTPUT_RESPONSE, page->events[i].output_num,
+				   page->events[i].event.index,
+				   type->output(stream->kind, &page->events[i].event));
 	if (stream->closed > stream->acked)
-		add(outputs, ATX_OUTPUT_CLOSE, stream->closed, atx_index_newest(),
-			text_or_null(stream->reason));
+		add_close(outputs, stream->closed, atx_index_newest(), stream->status,
+				  text_or_null(stream->reason));
 }
 
 /* Take what a page has, of a stream that was opened at an index. */

@@ -27,6 +27,8 @@ typedef struct AtxOutput
 	int64		output_num;
 	int64		index;
 	AtxOutputKind kind;
+	AtxStatus	status;
+	bool		of_stream;		/* else it is the only one of its command */
 	bytea	   *bytes;			/* NULL: none */
 } AtxOutput;
 

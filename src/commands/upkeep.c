@@ -117,6 +117,8 @@ atx_upkeep(void)
 		atx_jump();
 	authority = atx_authority_current();
 
+	/* First, while this transaction has written nothing. */
+	(void) atx_index_note_safe();
 	ended = end_due_sessions(authority);
 	settle_services(authority);
 	while (atx_finish_step())

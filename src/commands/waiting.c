@@ -10,14 +10,60 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 
 #include "base/doorbell.h"
 #include "base/settings.h"
 #include "commands/waiting.h"
+#include "tables/authority.h"
 #include "tables/session.h"
 #include "tables/stream.h"
+
+/* How often a standby is looked at, where nobody rings for what is replayed. */
+#define REPLAY_INTERVAL	(100 * ATX_TICKS_PER_MS)
+
+/* In place of a channel: nobody rings there. */
+#define SILENT_CHANNEL	PG_INT64_MIN
+
+static AtxAnswer
+await_replay(int64 index)
+{
+	AtxTick		until = atx_now() + atx_query_wait * ATX_TICKS_PER_MS;
+	AtxTick		now;
+
+	while (RecoveryInProgress())
+	{
+		uint64		position = atx_doorbell_position(SILENT_CHANNEL);
+
+		if (atx_index_safe() >= index)
+			return ATX_ANSWER_DONE;
+		now = atx_now();
+		if (now >= until)
+			return atx_answer(ATX_UNAVAILABLE,
+							  psprintf("this standby has not come to index " INT64_FORMAT, index));
+		(void) atx_doorbell_wait(SILENT_CHANNEL, &position, Min(until, now + REPLAY_INTERVAL));
+		atx_scope_forget();
+	}
+	return ATX_ANSWER_DONE;
+}
+
+/*
+ * See to it that what was done up to an index can be seen: invalid if it was
+ * not given out, unavailable if a standby does not come to it within
+ * atomix.query_wait.  The caller has read nothing in its scope so far.
+ */
+AtxAnswer
+atx_await_index(int64 index)
+{
+	AtxAnswer	answer = await_replay(index);
+
+	if (answer.outcome == ATX_DONE && !RecoveryInProgress() && index > atx_index_newest())
+		answer = atx_answer(ATX_INVALID,
+							psprintf("index " INT64_FORMAT " has not been given out", index));
+	return answer;
+}
 
 /* Does the session still live, and is it the role's? */
 static AtxOutcome

@@ -11,6 +11,7 @@
 #include "base/errors.h"
 #include "base/spi.h"
 
+extern AtxAnswer atx_await_index(int64 index);
 extern AtxAnswer atx_wait_events(AtxScope *scope, int64 session_id,
 								 int64 timeout, bool *happened);
 

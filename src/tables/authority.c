@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
@@ -20,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
+#include "utils/xid8.h"
 
 #include "base/extension.h"
 #include "base/settings.h"
@@ -63,7 +65,8 @@ static AtxStatement write_authority = {
 	" served = excluded.served, history = excluded.history,"
 	" history_served = excluded.history_served,"
 	" session_version = GREATEST(a.session_version, excluded.session_version),"
-	" last_beat = NULL, swept_at = NULL",
+	" last_beat = NULL, swept_at = NULL,"
+	" next_safe_index = NULL, next_safe_xid = NULL",
 	12, {INT8OID, INT4OID, OIDOID, OIDOID, INT8OID,
 	INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
 };
@@ -109,6 +112,22 @@ static AtxStatement jump_index = {
 	"SELECT pg_catalog.setval('atomix.index_seq',"
 	" GREATEST(last_value + $1, $2, $3)) FROM atomix.index_seq",
 	3, {INT8OID, INT8OID, INT8OID}
+};
+
+static AtxStatement read_safe_index = {
+	"SELECT safe_index FROM atomix.authority"
+};
+
+static AtxStatement look_at_safe_index = {
+	"SELECT a.safe_index, a.next_safe_index, a.next_safe_xid,"
+	" pg_catalog.pg_snapshot_xmin(s)"
+	" FROM atomix.authority a, pg_catalog.pg_current_snapshot() AS s"
+};
+
+static AtxStatement write_safe_index = {
+	"UPDATE atomix.authority SET safe_index = $1, next_safe_index = $2,"
+	" next_safe_xid = $3",
+	3, {INT8OID, INT8OID, XID8OID}
 };
 
 /*
@@ -476,7 +495,99 @@ atx_index_draw(const AtxAuthority *authority)
 }
 
 /*
- * The newest index known, without drawing one.
+ * The index up to which all is over and can be seen here.
+ */
+int64
+atx_index_safe(void)
+{
+	return atx_execute(&read_safe_index, NULL, NULL) == 0 ? 0 : atx_result_int64(0, 1);
+}
+
+/* The indexes that a look found to be safe, and to become so. */
+typedef struct SafeIndex
+{
+	int64		safe;
+	int64		next;			/* 0: none */
+	FullTransactionId next_xid;
+} SafeIndex;
+
+static void
+save_safe_index(const SafeIndex *now)
+{
+	Datum		values[] = {
+		Int64GetDatum(now->safe),
+		Int64GetDatum(now->next),
+		FullTransactionIdGetDatum(now->next_xid)
+	};
+
+	(void) atx_execute(&write_safe_index, values, now->next == 0 ? " nn" : NULL);
+}
+
+/*
+ * Whoever draws an index has a transaction id by then.  So once all are over
+ * that had one when the newest index was read, that is those before next_xid,
+ * whatever was done up to it is in every later snapshot, and on a standby
+ * before the row that says so.
+ *
+ * A snapshot's xmax would not do for next_xid: it follows the latest that is
+ * over, and those that run may be beyond.
+ */
+static SafeIndex
+advance_safe_index(int64 newest, FullTransactionId next_xid)
+{
+	SafeIndex	now = {.safe = atx_result_int64(0, 1)};
+	FullTransactionId oldest = DatumGetFullTransactionId(atx_result_datum(0, 4));
+
+	if (!atx_result_isnull(0, 2))
+	{
+		now.next = atx_result_int64(0, 2);
+		now.next_xid = DatumGetFullTransactionId(atx_result_datum(0, 3));
+	}
+	if (now.next != 0 && FullTransactionIdFollowsOrEquals(oldest, now.next_xid))
+	{
+		now.safe = Max(now.safe, now.next);
+		now.next = 0;
+	}
+	if (FullTransactionIdFollowsOrEquals(oldest, next_xid))
+	{
+		now.safe = Max(now.safe, newest);
+		now.next = 0;
+	}
+	else if (now.next == 0 && newest > now.safe)
+	{
+		now.next = newest;
+		now.next_xid = next_xid;
+	}
+	return now;
+}
+
+/*
+ * Take down how far what was done can be seen by all, if that has moved; true
+ * if it has come to the newest index.  A transaction that has written nothing
+ * yet sees more of it.
+ */
+bool
+atx_index_note_safe(void)
+{
+	/* In this order, and both before the statement's snapshot is taken. */
+	int64		newest = atx_index_newest();
+	FullTransactionId next_xid = ReadNextFullTransactionId();
+	SafeIndex	now;
+	bool		changed;
+
+	if (atx_execute(&look_at_safe_index, NULL, NULL) == 0)
+		return true;
+	now = advance_safe_index(newest, next_xid);
+	changed = now.safe != atx_result_int64(0, 1) ||
+		now.next != (atx_result_isnull(0, 2) ? 0 : atx_result_int64(0, 2));
+	if (changed)
+		save_safe_index(&now);
+	return now.safe >= newest;
+}
+
+/*
+ * The newest index known, without drawing one.  A standby's sequence is ahead
+ * of what was given out, so there it is the newest that can be seen.
  */
 int64
 atx_index_newest(void)
@@ -484,6 +595,9 @@ atx_index_newest(void)
 	Datum		newest;
 
 	LOCAL_FCINFO(fcinfo, 1);
+
+	if (RecoveryInProgress())
+		return atx_index_safe();
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = ObjectIdGetDatum(atx_extension()->index_sequence);

@@ -61,6 +61,8 @@ extern void atx_beat_stop(void);
 
 extern int64 atx_index_draw(const AtxAuthority *authority);
 extern int64 atx_index_newest(void);
+extern int64 atx_index_safe(void);
+extern bool atx_index_note_safe(void);
 extern int64 atx_index_jump(int64 floor, bool same_history);
 extern AtxTick atx_sweep_latest(void);
 extern void atx_sweep_done(AtxTick now);

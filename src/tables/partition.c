@@ -102,14 +102,25 @@ atx_partition_any(void)
 }
 
 /*
+ * Who leads, palloc'd; NULL where nothing was ever used.
+ */
+char *
+atx_partition_leader(void)
+{
+	return atx_execute(&find_leader, NULL, NULL) == 0 ? NULL : atx_result_text(0, 1);
+}
+
+/*
  * What a standby answers to a call that would change something: who leads.
  */
 char *
 atx_partition_not_here(void)
 {
-	if (atx_execute(&find_leader, NULL, NULL) == 0)
+	char	   *leader = atx_partition_leader();
+
+	if (leader == NULL)
 		return pstrdup("this server is a standby");
-	return psprintf("this server is a standby; the leader is %s", atx_result_text(0, 1));
+	return psprintf("this server is a standby; the leader is %s", leader);
 }
 
 /*

@@ -101,6 +101,8 @@ static bool wanted = true;		/* shall another worker follow this one? */
 static AtxTick last_beat = 0;
 static AtxTick beat_began = 0;	/* not yet known to be committed; 0: none */
 static AtxTick last_written = 0;	/* beat that was written to the row */
+static AtxTick safe_noted = 0;	/* how far all can be seen, at the latest look */
+static bool safe_pending = false;	/* and not all can be */
 static const AtxAuthority *beating_for = NULL;	/* while sessions live */
 static Oid	renewals_kept_for = InvalidOid;
 static AtxTick expire_retry_at = 0; /* not tried before, after an error in it */
@@ -121,6 +123,23 @@ leave(int code, Datum arg)
 	atx_worker_leave(atx_worker_slot, wanted);
 }
 
+static void
+note_safe_index(void)
+{
+	safe_noted = atx_now();
+	safe_pending = !atx_index_note_safe();
+}
+
+/* The same where no beat does it: without sessions, too, the index moves. */
+static void
+note_safe_index_alone(void)
+{
+	if (atx_now() - safe_noted >= ATX_TICKS_PER_SEC)
+		note_safe_index();
+	else
+		safe_pending = true;
+}
+
 /*
  * Show that we live.  Memory is told each time; the row once a second, or
  * each time where a standby has to confirm it.
@@ -133,7 +152,11 @@ beat(const AtxAuthority *authority)
 	now - last_written >= ATX_TICKS_PER_SEC;
 
 	if (write)
+	{
+		/* First, while this transaction has written nothing. */
+		note_safe_index();
 		beat_began = last_written = now;
+	}
 	atx_beat(authority, write);
 	last_beat = atx_now();
 }
@@ -194,6 +217,7 @@ look_at_sessions(Look *look)
 		look->next_check = 0;
 		last_beat = 0;
 		atx_beat_stop();
+		note_safe_index_alone();
 	}
 	else if (beat_is_due())
 		beat(&look->authority);
@@ -519,6 +543,8 @@ time_until_next(const Look *look)
 	next = Min(next, atx_duties_next(&look->duties));
 	if (number_again_at != 0)
 		next = Min(next, number_again_at);
+	if (look->next_check == 0 && safe_pending)
+		next = Min(next, safe_noted + ATX_TICKS_PER_SEC);
 	if (finish_pending)
 		next = Min(next, now + AFTER_ERROR_MS * ATX_TICKS_PER_MS);
 	if (telling_is_due())

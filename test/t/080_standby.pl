@@ -46,6 +46,10 @@ $primary->poll_query_until('postgres',
 	'SELECT count(*) = 3 FROM atomix.session WHERE version IS NOT NULL')
   or die 'changes are not numbered';
 my $revision = run("SELECT revision FROM atomix.services WHERE name = 'm'");
+# A standby's answers carry the newest index that can be seen there.
+$primary->poll_query_until('postgres',
+	'SELECT safe_index = (SELECT last_value FROM atomix.index_seq) FROM atomix.authority')
+  or die 'the index is not known to be safe';
 await_beat($primary);
 
 $primary->backup('backup');
@@ -77,12 +81,19 @@ for my $view (split /\n/, run("SELECT relname FROM pg_class
 # Functions.
 #
 
-# A request in the protocol's encoding, as a literal.
+# A message in the protocol's encoding, as a literal.
+sub message
+{
+	my ($message, $text) = @_;
+
+	return q('\x) . unpack('H*', protoc('encode', $message, 'batch.proto', $text)) . q('::bytea);
+}
+
 sub request
 {
 	my ($message, $text) = @_;
 
-	return q('\x) . unpack('H*', protoc('encode', "atomix.multiraft.v1.$message", 'batch.proto', $text)) . q('::bytea);
+	return message("atomix.multiraft.v1.$message", $text);
 }
 
 my $headers = request('CommandRequestHeaders', "command_sequence_num: 9
@@ -94,7 +105,8 @@ my $input = request('PartitionInput',
 my $partition = 'headers { partition_id: 1 }';
 
 # A call of each function, by what comes of it: a result, 25006, or an answer
-# of the protocol that names the leader.
+# of the protocol that names the leader: a later one or one of the first
+# generation.
 my %works = (
 	_filter_contains => q('\x) . unpack('H*', document(new_filter(64, 2, 1))) . q(', 1),
 	_lease_times => "$session, 1, 1, 1, 1",
@@ -120,6 +132,7 @@ my %works = (
 	partition_watch => request('WatchPartitionRequest', 'partition_id: 1'),
 	query => "$session, $counter, '\\x1a00', 1",
 	session_events => '',
+	session_fetch => message('atomix.headers.RequestHeader', "session_id: $session request_id: 2"),
 	wait_events => "$session, '0'",
 	wait_ticket => "$other, $ticket, '0'",
 	watch => "'m', $revision - 1");
@@ -182,6 +195,20 @@ my %unavailable = (
 	partition_open_session => [
 		'OpenSessionResponse', request('OpenSessionRequest', "$partition input { }") ]);
 
+my $session_header = "session_id: $session name { name: 'c' }";
+my %not_leader = (
+	session_close_session => [
+		'atomix.election.CloseSessionResponse',
+		message('atomix.election.CloseSessionRequest', "header { $session_header } delete: true") ],
+	session_command => [
+		'atomix.headers.ResponseHeader',
+		message('atomix.headers.RequestHeader', $session_header) . ", '\\x22020801'" ],
+	session_keep_alive => [
+		'atomix.election.KeepAliveResponse',
+		message('atomix.election.KeepAliveRequest', "header { $session_header }") ],
+	session_open_session =>
+	  [ 'atomix.election.OpenSessionResponse', message('atomix.election.OpenSessionRequest', '') ]);
+
 for my $function (split /\n/, run("SELECT proname FROM pg_proc
 	WHERE pronamespace = 'atomix'::regnamespace AND prorettype <> 'trigger'::regtype ORDER BY 1"))
 {
@@ -200,6 +227,16 @@ for my $function (split /\n/, run("SELECT proname FROM pg_proc
 
 		like(protoc('decode', "atomix.multiraft.v1.$message", 'batch.proto', pack('H*', $bytes)),
 			qr/status: UNAVAILABLE\s+message: ".*primary\.example"/, "$function names the leader");
+	}
+	elsif (exists $not_leader{$function})
+	{
+		my ($message, $arguments) = @{ $not_leader{$function} };
+		my $column = $function =~ /command/ ? 'header' : $function;
+		my $bytes = $standby->safe_psql('postgres',
+			"SELECT encode($column, 'hex') FROM atomix.$function($arguments)");
+
+		like(protoc('decode', $message, 'batch.proto', pack('H*', $bytes)),
+			qr/leader: "primary\.example"\s+status: NOT_LEADER/, "$function names the leader");
 	}
 	elsif (exists $refused{$function})
 	{
