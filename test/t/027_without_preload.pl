@@ -88,7 +88,8 @@ is_deeply([ notifications($single) ], \@heard, "also on the session's own channe
 $_->quit for $listener, $single;
 
 # Ids grow over a restart, which nobody but the stored start tells.
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 my $later = $node->safe_psql('postgres', q{SELECT atomix.open_session('1 h')});
 cmp_ok($later, '>', $short + 2**31, 'ids jump after a crash');
 is(session_state($node, $id), 'opened', 'sessions survive it');

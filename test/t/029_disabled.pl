@@ -84,7 +84,8 @@ my $term = $node->safe_psql('postgres', 'SELECT term FROM atomix.partitions');
 my $before = $node->safe_psql('postgres',
 	'SELECT a::text FROM atomix.authority AS a');
 $node->append_conf('postgresql.conf', 'atomix.enabled = off');
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 await_worker($node, 'postgres');
 refused_ok($id);
 is( $node->safe_psql('postgres',

@@ -137,7 +137,7 @@ is(renew_as('app', $id), 'memory', 'the owner renews in memory');
 is(renew_as('member', $id), 'memory', 'so does a member of the role');
 $node->safe_psql('postgres', 'REVOKE app FROM member');
 is(renew_as('member', $id), 'MX001', 'not any more when it is a member no longer');
-$node->safe_psql('postgres', 'GRANT app TO member; ALTER ROLE member NOINHERIT');
+$node->safe_psql('postgres', 'ALTER ROLE member NOINHERIT; GRANT app TO member');
 is(renew_as('member', $id), 'MX001', 'nor without the privileges of the role');
 $node->safe_psql('postgres', 'ALTER ROLE app RENAME TO renamed');
 is(renew_as('renamed', $id), 'memory', 'the owner may have another name');
