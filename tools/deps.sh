@@ -14,11 +14,13 @@ packages_for()
 {
 	echo gcc libc6-dev make patch perl libipc-run-perl python3-protobuf \
 		protobuf-compiler libprotobuf-dev \
-		protobuf-c-compiler libprotobuf-c-dev clang libclang-rt-dev
+		protobuf-c-compiler libprotobuf-c-dev pgbouncer \
+		clang libclang-rt-dev
 
 	# Whoever names a pg_config has a server of their own.
 	if [ -z "${PG_CONFIG:-}" ]; then
-		echo "postgresql-$1" "postgresql-server-dev-$1" "postgresql-$1-pgtap"
+		echo "postgresql-$1" "postgresql-server-dev-$1" \
+			"postgresql-$1-pgtap" "postgresql-$1-plproxy"
 	fi
 
 	# Each major version's code style asks for one version of the formatter.
@@ -93,8 +95,16 @@ if [ "$(id -u)" -ne 0 ]; then
 	exit 1
 fi
 
-# The server package would set up and start a cluster of its own, which
-# nothing here needs.  Said in a file of ours, there only while this runs.
+# The server package would set up and start a cluster of its own, and that of
+# PgBouncer a pooler, which nothing here needs.  Said in files of ours, there
+# only while this runs.
+policy=/usr/sbin/policy-rc.d
+ours=
+if [ ! -e $policy ]; then
+	ours=$policy
+	printf '#!/bin/sh\nexit 101\n' > $policy
+	chmod +x $policy
+fi
 override=/etc/postgresql-common/createcluster.d
 made=
 if [ ! -d $override ]; then
@@ -103,7 +113,7 @@ if [ ! -d $override ]; then
 fi
 forget_override()
 {
-	rm -f $override/atomix-deps.conf
+	rm -f $override/atomix-deps.conf ${ours:+"$ours"}
 	[ -z "$made" ] || rmdir --ignore-fail-on-non-empty "$made"
 }
 trap forget_override EXIT
