@@ -235,6 +235,11 @@ my @steps = (
 	[ 'partition_close_session', q{SELECT test.yes(test.value(test.field(test.field(atomix.partition_close_session(
 			test.part(1, test.number(1, 1)) || test.part(2, test.number(1, :wire))), 1), 2)) = 1)} ],
 
+	[ 'message_to_json', q{SELECT test.yes(atomix.message_to_json('atomix.multiraft.v1.PartitionRequestHeaders',
+			test.number(1, 7)) = '{"partitionId": 7}')} ],
+	[ 'message_from_json', q{SELECT test.yes(atomix.message_from_json('atomix.multiraft.v1.PartitionRequestHeaders',
+			'{"partitionId": 7}') = test.number(1, 7))} ],
+
 	[ 'tick', q{SELECT test.yes(atomix.tick() >= 0)} ],
 	[ 'extension_version', q{SELECT test.yes(sql = library) FROM atomix.extension_version()} ],
 	[ 'close_service', q{SELECT test.yes(atomix.close_service(:session, :map))} ],
