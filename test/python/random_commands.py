@@ -16,7 +16,6 @@ import json
 import math
 import random
 import select
-import socket
 import struct
 import sys
 import time
@@ -27,6 +26,7 @@ sys.path.insert(0, proto_dir)
 from atomix.multiraft.counter.v1 import counter_pb2  # noqa: E402
 from atomix.multiraft.map.v1 import map_pb2  # noqa: E402
 from atomix.multiraft.v1 import fsm_pb2, headers_pb2  # noqa: E402
+from connection import Connection, Failed, Lost  # noqa: E402
 
 Status = headers_pb2.PartitionResponseHeaders.Status
 MASK = (1 << 64) - 1
@@ -91,87 +91,10 @@ class Filter:
                           separators=(",", ":")).encode()
 
 
-# ------------------------------------------------------------ connections
+# ------------------------------------------------------------ failures
 
-class Lost(Exception):
-    """The connection is gone."""
-
-
-class Connection:
-    """As much of the protocol between client and server as this takes."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.buffer = b""
-        self.request = None
-        try:
-            self.socket.connect(socket_path)
-            body = struct.pack("!I", 196608) + b"".join(
-                s.encode() + b"\0" for s in ("user", user, "database", "postgres", ""))
-            self.socket.sendall(struct.pack("!I", len(body) + 4) + body)
-        except OSError:
-            raise Lost from None
-        self.rows, self.error = [], None
-        self.wait()
-
-    def send(self, sql):
-        self.rows, self.error = [], None
-        body = sql.encode() + b"\0"
-        try:
-            self.socket.sendall(b"Q" + struct.pack("!I", len(body) + 4) + body)
-        except OSError:
-            raise Lost from None
-
-    def take(self):
-        """Handle what has arrived; true once the answer is complete."""
-        try:
-            data = self.socket.recv(65536)
-        except OSError:
-            raise Lost from None
-        if not data:
-            raise Lost
-        self.buffer += data
-        while len(self.buffer) >= 5:
-            length = struct.unpack("!I", self.buffer[1:5])[0]
-            if len(self.buffer) <= length:
-                break
-            kind, body = self.buffer[:1], self.buffer[5:length + 1]
-            self.buffer = self.buffer[length + 1:]
-            if kind == b"Z":
-                return True
-            self.handle(kind, body)
-        return False
-
-    def handle(self, kind, body):
-        if kind == b"K":
-            self.pid = struct.unpack("!I", body[:4])[0]
-        elif kind == b"E":
-            fields = {f[:1]: f[1:].decode() for f in body.split(b"\0") if f}
-            self.error = fields[b"C"]
-            self.message = fields[b"M"]
-            if self.error.startswith("57P"):
-                raise Lost
-        elif kind == b"D":
-            row, at = [], 2
-            for _ in range(struct.unpack("!H", body[:2])[0]):
-                size = struct.unpack("!i", body[at:at + 4])[0]
-                row.append(None if size < 0 else body[at + 4:at + 4 + size].decode())
-                at += 4 + max(size, 0)
-            self.rows.append(row)
-
-    def wait(self):
-        while not self.take():
-            pass
-
-    def ask(self, sql):
-        self.send(sql)
-        self.wait()
-        if self.error:
-            fail(f"{self.error} {self.message}: {sql}")
-        return self.rows
-
-    def close(self):
-        self.socket.close()
+def connect():
+    return Connection(socket_path, user)
 
 
 def fail(why):
@@ -460,8 +383,8 @@ class Load:
     def __init__(self):
         self.services = [Counter("c1"), Counter("c2"), Map("m1"), Map("m2")]
         self.sessions = [Session() for _ in range(SESSIONS)]
-        self.control = Connection()
-        self.connections = [Connection() for _ in range(CONNECTIONS)]
+        self.control = connect()
+        self.connections = [connect() for _ in range(CONNECTIONS)]
         self.retry = []             # requests without an answer
         self.counts = dict.fromkeys(["commands", "answers", "lost", "duplicates", "late",
                                      "reused", "keep-alives", "batches"], 0)
@@ -576,7 +499,7 @@ class Load:
             self.counts["lost"] += 1
         connection.close()
         self.connections.remove(connection)
-        self.connections.append(Connection())
+        self.connections.append(connect())
 
     def take(self, connection):
         try:
@@ -603,7 +526,7 @@ class Load:
         print("restart", flush=True)
         sys.stdin.readline()
         self.control.close()
-        self.control = Connection()
+        self.control = connect()
         for connection in list(self.connections):
             self.drain(connection)
 
@@ -671,7 +594,10 @@ class Load:
 
 random.seed(int(seed))
 load = Load()
-load.prepare()
-load.run()
-load.check_state()
+try:
+    load.prepare()
+    load.run()
+    load.check_state()
+except Failed as failure:
+    fail(failure)
 print("done: " + ", ".join(f"{count} {what}" for what, count in load.counts.items()), flush=True)
