@@ -68,6 +68,14 @@ close_connection(AtxLink *link)
 	link->ready = false;
 }
 
+/* Notices are not ours to show. */
+static void
+ignore_notice(void *arg, const PGresult *result)
+{
+	(void) arg;
+	(void) result;
+}
+
 /* Begin to connect. */
 void
 atx_link_start(AtxLink *link)
@@ -78,6 +86,7 @@ atx_link_start(AtxLink *link)
 									  (const char *const *) client->values, 1);
 	if (link->conn == NULL)
 		abort();
+	(void) PQsetNoticeReceiver(link->conn, ignore_notice, NULL);
 	link->state = ATX_LINK_CONNECTING;
 	if (PQstatus(link->conn) == CONNECTION_BAD)
 	{

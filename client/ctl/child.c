@@ -230,6 +230,31 @@ become(char **command, int go, int failed, bool has_terminal)
 }
 
 /*
+ * Whether the command is to be found.  execvp() tells of a directory in PATH that may
+ * not be read as it does of a command that may not be executed.
+ */
+static bool
+is_there(const char *command)
+{
+	const char *path = getenv("PATH");
+	char		file[4096];
+
+	if (strchr(command, '/') != NULL || path == NULL)
+		return true;
+	for (;; path++)
+	{
+		int			length = (int) strcspn(path, ":");
+
+		if (snprintf(file, sizeof(file), "%.*s/%s", length, path, command) < (int) sizeof(file) &&
+			access(file, F_OK) == 0)
+			return true;
+		path += length;
+		if (*path == '\0')
+			return false;
+	}
+}
+
+/*
  * Start the command in a process group of its own.  0, or the exit code if it could not
  * be executed.
  */
@@ -278,6 +303,8 @@ ctl_child_start(CtlChild *child, char **command, AtxTime term_at, AtxTime kill_a
 	if (error == 0)
 		return 0;
 
+	if (error == EACCES && !is_there(command[0]))
+		error = ENOENT;
 	fprintf(stderr, "atomixctl: could not execute \"%s\": %s\n", command[0], strerror(error));
 	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
 		;

@@ -115,13 +115,25 @@ ctl_help(Ctl *ctl)
 	return CTL_USAGE;
 }
 
-/* One word, if it begins like the last one. */
+/* A word, if it begins like the last one. */
 static void
-offer(const char *word, size_t length, const char *last, const char *also)
+offer(const char *word, size_t length, const char *last)
 {
-	if (strncmp(word, last, strlen(last)) == 0 && strlen(last) <= length &&
-		(also == NULL || strncmp(word, also, length) != 0 || also[length] != ' '))
+	if (strlen(last) <= length && strncmp(word, last, strlen(last)) == 0)
 		printf("%.*s\n", (int) length, word);
+}
+
+/* Whether a command before this one has the same first word. */
+static bool
+is_repeated(int at, size_t length)
+{
+	for (int i = 0; i < at; i++)
+	{
+		if (strcspn(ctl_commands[i].name, " ") == length &&
+			strncmp(ctl_commands[i].name, ctl_commands[at].name, length) == 0)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -135,7 +147,6 @@ ctl_complete(Ctl *ctl)
 	const char *words[2] = {NULL, NULL};
 	const CtlCommand *command;
 	int			count = 0;
-	const char *before = NULL;
 
 	for (int i = 0; i < ctl->nargs - 1; i++)
 	{
@@ -157,25 +168,22 @@ ctl_complete(Ctl *ctl)
 		{
 			(void) snprintf(text, sizeof(text), "--%s", ctl_options[i].name);
 			if (options & OPT(i))
-				offer(text, strlen(text), last, NULL);
+				offer(text, strlen(text), last);
 		}
 		return CTL_OK;
 	}
 	for (int i = 0; count < 2 && i < ctl_commands_count; i++)
 	{
 		const char *name = ctl_commands[i].name;
-		const char *space = strchr(name, ' ');
+		size_t		length = strcspn(name, " ");
 
 		if (ctl_commands[i].flags & CTL_HIDDEN)
 			continue;
-		if (count == 0)
-		{
-			offer(name, space != NULL ? (size_t) (space - name) : strlen(name), last, before);
-			before = name;
-		}
-		else if (space != NULL && strlen(words[0]) == (size_t) (space - name) &&
-				 strncmp(name, words[0], strlen(words[0])) == 0)
-			offer(space + 1, strlen(space + 1), last, NULL);
+		if (count == 0 && !is_repeated(i, length))
+			offer(name, length, last);
+		else if (count == 1 && name[length] == ' ' && strlen(words[0]) == length &&
+				 strncmp(name, words[0], length) == 0)
+			offer(name + length + 1, strlen(name + length + 1), last);
 	}
 	return CTL_OK;
 }

@@ -20,7 +20,7 @@
 #include "ctl.h"
 
 #define DEFAULT_GRACE	(5 * ATX_SECOND)
-#define CLOSE_WITHIN	(5 * ATX_SECOND)
+#define CLOSE_WITHIN	(3 * ATX_SECOND)
 #define SHOW_EVERY		ATX_SECOND
 #define FIRST_PAUSE		ATX_SECOND
 #define LONGEST_PAUSE	(30 * ATX_SECOND)
@@ -373,6 +373,10 @@ command_ended(Supervisor *supervisor, int status)
 	bool		stay = supervisor->election && supervisor->ctl->values[OPT_ONCE] == NULL;
 
 	say(supervisor, "ended", "the command has ended with %d", status);
+
+	/* Who was stopped does not know when it ended, and by whom: see guard(). */
+	if (now >= supervisor->term_at)
+		supervisor->over = true;
 	if (!supervisor->election)
 	{
 		supervisor->status = supervisor->over ? CTL_LOST : status;
@@ -464,6 +468,7 @@ keep_time(Supervisor *supervisor)
 			  atx_claim_state(supervisor->claim) == ATX_CLAIM_GONE))
 		make_claim(supervisor);
 	else if (now >= supervisor->until && !supervisor->held &&
+			 atx_client_failures(supervisor->ctl->client) > 0 &&
 			 atx_session_state(supervisor->session) != ATX_SESSION_CONNECTED)
 	{
 		/* Nobody answers who could refuse it. */
@@ -529,8 +534,7 @@ close_session(Supervisor *supervisor)
 	if (atx_session_id(session) == 0)
 		return;
 	atx_session_close(session);
-	while (atx_session_state(session) != ATX_SESSION_CLOSED && atx_now() < until &&
-		   atx_client_failures(supervisor->ctl->client) < 5)
+	while (atx_session_state(session) != ATX_SESSION_CLOSED && atx_now() < until)
 		atx_client_wait(supervisor->ctl->client, until);
 	if (atx_session_state(session) != ATX_SESSION_CLOSED)
 		ctl_warn(supervisor->ctl, "the server does not answer: \"%s\" becomes free when the timeout is over",

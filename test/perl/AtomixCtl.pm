@@ -7,11 +7,16 @@ use warnings;
 
 use Exporter 'import';
 use IPC::Run ();
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT_OK = qw(await_line connection ctl ctl_ok lines now_boot start_ctl
-  under_lock);
+use IO::Select;
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+
+our @EXPORT_OK = qw(await_line connection ctl ctl_ok exit_code lines now_boot
+  start_ctl start_proxy under_lock);
 
 # The connection string of a node's database "postgres".
 sub connection
@@ -61,6 +66,81 @@ sub start_ctl
 	open STDOUT, '>>', $file or die;
 	open STDERR, '>>', "$file.err" or die;
 	exec @command or die "could not execute atomixctl: $!";
+}
+
+# Wait for the end of a process: its exit code, or which signal it was.
+sub exit_code
+{
+	my ($pid) = @_;
+
+	waitpid $pid, 0;
+	return $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
+}
+
+# A proxy to a node, on the loopback interface: the connection string by which
+# it is reached, and its process id.  After SIGUSR1 it is silent: it keeps all
+# connections, and takes new ones, but passes nothing on.
+sub start_proxy
+{
+	my ($node) = @_;
+	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 20,
+		ReuseAddr => 1) or die "could not listen: $!";
+	my $path = $node->host . '/.s.PGSQL.' . $node->port;
+	my $pid = fork();
+
+	die "could not fork: $!" if !defined $pid;
+	if ($pid)
+	{
+		my $port = $listener->sockport;
+
+		close $listener;
+		return ("host=127.0.0.1 port=$port dbname=postgres sslmode=disable gssencmode=disable"
+			  . ' user=' . getpwuid($>), $pid);
+	}
+
+	my $silent = 0;
+	my $parent = getppid();
+	my $select = IO::Select->new($listener);
+	my (%peer, @kept);
+
+	$SIG{USR1} = sub { $silent = 1 };
+	# Not longer than the test.
+	while (getppid() == $parent)
+	{
+		foreach my $ready ($select->can_read(0.2))
+		{
+			if ($ready == $listener)
+			{
+				my $client = $listener->accept or next;
+
+				push @kept, $client;
+				next if $silent;
+				my $server = IO::Socket::UNIX->new(Peer => $path) or next;
+				@peer{ $client, $server } = ($server, $client);
+				$select->add($client, $server);
+			}
+			elsif ($silent)
+			{
+				$select->remove($ready);
+			}
+			else
+			{
+				my $peer = $peer{$ready};
+
+				if (sysread $ready, my $bytes, 65536)
+				{
+					syswrite $peer, $bytes;
+				}
+				else
+				{
+					$select->remove($ready, $peer);
+					close $ready;
+					close $peer;
+				}
+			}
+		}
+	}
+	POSIX::_exit(0);
 }
 
 sub lines
