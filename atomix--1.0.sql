@@ -699,6 +699,28 @@ COMMENT ON FUNCTION atomix.partition_commands(bytea[], bytea[]) IS
   'Applies several inputs in order, in one transaction; each has its own headers and outcome, and one that is refused does not stop the others. Errors: as partition_command, which stop all; 22023 arrays of different length.';
 
 --
+-- Any method by its path
+--
+
+CREATE FUNCTION atomix.call(method text, request bytea)
+RETURNS SETOF bytea
+AS 'MODULE_PATHNAME', 'atomix_call'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.call(text, bytea) IS
+  'Calls the method with that gRPC path, as /atomix.multiraft.v1.Partition/OpenSession, by its function of view methods: with its rights, results and errors. Errors: 42704 unknown method.';
+
+CREATE FUNCTION atomix._methods(
+  OUT path text,
+  OUT request text,
+  OUT response text,
+  OUT function text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'atomix_methods'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION atomix._methods() IS
+  'The methods of the protocol''s services, for view methods.';
+
+--
 -- Messages as JSON
 --
 
@@ -1324,6 +1346,15 @@ CREATE VIEW atomix.workers WITH (security_barrier) AS
 COMMENT ON VIEW atomix.workers IS
   'The worker of this database, and for members of pg_monitor those of all: running, idle (disabled, of another version, or nothing to serve), starting, or waiting to be started. lag: how late the latest batch of expired sessions came. last_error is for members of pg_monitor.';
 GRANT SELECT ON atomix.workers TO PUBLIC;
+
+CREATE VIEW atomix.methods WITH (security_barrier) AS
+  SELECT m.path, m.request, m.response, m.function, p.proretset AS server_streaming
+  FROM atomix._methods() m
+    JOIN pg_catalog.pg_proc p ON p.proname OPERATOR(pg_catalog.=) m.function::pg_catalog.name
+      AND p.pronamespace OPERATOR(pg_catalog.=) 'atomix'::pg_catalog.regnamespace::pg_catalog.oid;
+COMMENT ON VIEW atomix.methods IS
+  'Methods that call() knows, by their gRPC paths: the messages they take and return, the function that serves them, and whether that returns several.';
+GRANT SELECT ON atomix.methods TO PUBLIC;
 
 CREATE VIEW atomix.services WITH (security_barrier) AS
   SELECT s.service_id, s.partition_id, s.type, s.namespace, s.name, s.revision,

@@ -168,21 +168,39 @@ const ProtobufCMessageDescriptor *const atx_message_types[] = {
 const int	atx_message_type_count = lengthof(atx_message_types);
 
 /*
- * A name of the first generation's session service, or of one of its messages,
- * as the .proto file has it; any other name as it is.
- *
- * The package was first published under the name of another, and is known by
- * its own, too.
+ * The package of the first generation's sessions was first published under
+ * the name of another, and is known by its own, too.
+ */
+#define OWN_PACKAGE			"atomix.session."
+#define PUBLISHED_PACKAGE	"atomix.election."
+
+static const char *
+with_package(const char *name, const char *from, const char *to)
+{
+	size_t		len = strlen(from);
+
+	return strncmp(name, from, len) == 0 ? psprintf("%s%s", to, name + len) : NULL;
+}
+
+/*
+ * A name of a message, service or method as the .proto file has it, where it
+ * is given with the package's own name.
  */
 const char *
 atx_published_name(const char *name)
 {
-	static const char own[] = "atomix.session.";
-	static const char published[] = "atomix.election.";
+	const char *published = with_package(name, OWN_PACKAGE, PUBLISHED_PACKAGE);
 
-	if (strncmp(name, own, strlen(own)) != 0)
-		return name;
-	return psprintf("%s%s", published, name + strlen(own));
+	return published != NULL ? published : name;
+}
+
+/*
+ * The opposite, palloc'd; NULL if there is no such name.
+ */
+const char *
+atx_own_name(const char *name)
+{
+	return with_package(name, PUBLISHED_PACKAGE, OWN_PACKAGE);
 }
 
 /*

@@ -14,6 +14,7 @@ extern const ProtobufCMessageDescriptor *const atx_message_types[];
 extern const int atx_message_type_count;
 
 extern const char *atx_published_name(const char *name);
+extern const char *atx_own_name(const char *name);
 extern const ProtobufCMessageDescriptor *atx_message_type_find(const char *name);
 extern const ProtobufCMessageDescriptor *atx_message_type_get(const char *name);
 

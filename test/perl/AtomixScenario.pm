@@ -235,6 +235,7 @@ my @steps = (
 	[ 'partition_close_session', q{SELECT test.yes(test.value(test.field(test.field(atomix.partition_close_session(
 			test.part(1, test.number(1, 1)) || test.part(2, test.number(1, :wire))), 1), 2)) = 1)} ],
 
+	[ 'call', q{SELECT test.yes(count(*) = 1) FROM atomix.call('/atomix.multiraft.v1.Partition/Watch', test.number(1, 1))} ],
 	[ 'message_to_json', q{SELECT test.yes(atomix.message_to_json('atomix.multiraft.v1.PartitionRequestHeaders',
 			test.number(1, 7)) = '{"partitionId": 7}')} ],
 	[ 'message_from_json', q{SELECT test.yes(atomix.message_from_json('atomix.multiraft.v1.PartitionRequestHeaders',

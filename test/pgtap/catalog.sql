@@ -94,6 +94,7 @@ INSERT INTO contract VALUES
   ('partition_events', 'partition_id integer, after_term bigint DEFAULT 0',
     'TABLE(term bigint, leader text, at timestamp with time zone)', 'v', 'u', false),
   ('partition_watch', 'request bytea', 'SETOF bytea', 'v', 'u', false),
+  ('call', 'method text, request bytea', 'SETOF bytea', 'v', 'u', false),
   ('message_to_json', 'message text, bytes bytea', 'jsonb', 'i', 's', false),
   ('message_from_json', 'message text, document jsonb', 'bytea', 'i', 's', false),
   ('partition_command',
@@ -211,7 +212,9 @@ INSERT INTO contract VALUES
   ('_advance_clock', 'by interval, stalled boolean DEFAULT false', 'void', 'v', 'u', true),
   ('_recode', 'message text, bytes bytea', 'bytea', 'i', 's', true),
   ('_filter_contains', 'filter bytea, sequence_num bigint', 'boolean', 'i', 's', true),
-  -- The views call these two with the reader's rights.
+  -- The views call these three with the reader's rights.
+  ('_methods', 'OUT path text, OUT request text, OUT response text, OUT function text',
+    'SETOF record', 'i', 's', false),
   ('_lease_times',
     'session_id bigint, epoch integer, renewed_at bigint, served bigint, timeout bigint, OUT last_renewed_at timestamp with time zone, OUT deadline timestamp with time zone',
     'record', 'v', 'u', false),
@@ -233,7 +236,7 @@ SELECT is(f.proparallel, c.parallel, c.name || ': parallel safety')
 -- Views, whose columns are added to at the end only
 SELECT set_eq($$SELECT relname::text FROM relations WHERE relkind = 'v'$$,
   ARRAY['sessions', 'partitions', 'workers', 'services', 'attachments', 'counters', 'maps',
-    'locks', 'semaphores', 'elections', 'streams'],
+    'locks', 'semaphores', 'elections', 'streams', 'methods'],
   'the views are those of the interface');
 SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = ('atomix.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped),
@@ -246,6 +249,7 @@ SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, attt
     ('semaphores', 'service_id bigint, namespace text, name text, capacity bigint, session_id bigint, granted boolean, token bigint, ticket bigint, permits integer, since timestamp with time zone, owner regrole, session_name text, application_name text, client_addr inet'),
     ('streams', 'session_id bigint, sequence_num bigint, service_id bigint, type text, namespace text, name text, kind text, key text, acked_output bigint, acked_revision bigint, behind bigint, closed boolean, reason text'),
     ('maps', 'namespace text, name text, entries bigint, service_id bigint'),
+    ('methods', 'path text, request text, response text, function text, server_streaming boolean'),
     ('partitions', 'partition_id integer, term bigint, leader text, since timestamp with time zone'),
     ('sessions', 'session_id bigint, partition_id integer, name text, kind text, labels jsonb, owner regrole, application_name text, client_addr inet, opened_at timestamp with time zone, last_renewed_at timestamp with time zone, deadline timestamp with time zone, timeout interval, state text, reason text'),
     ('services', 'service_id bigint, partition_id integer, type text, namespace text, name text, revision bigint, sessions bigint, entries bigint'),
@@ -366,7 +370,7 @@ SELECT set_eq($$SELECT relname::text, string_agg(privilege_type, ',')
     FROM relations, aclexplode(relacl) AS a
     WHERE relkind = 'v' AND a.grantee = 0 GROUP BY relname ORDER BY relname$$,
   $$VALUES ('attachments', 'SELECT'), ('counters', 'SELECT'), ('elections', 'SELECT'),
-    ('locks', 'SELECT'), ('maps', 'SELECT'), ('semaphores', 'SELECT'), ('partitions', 'SELECT'),
+    ('locks', 'SELECT'), ('maps', 'SELECT'), ('methods', 'SELECT'), ('semaphores', 'SELECT'), ('partitions', 'SELECT'),
     ('services', 'SELECT'), ('sessions', 'SELECT'), ('streams', 'SELECT'), ('workers', 'SELECT')$$,
   'everybody may read the views and no more');
 SELECT is_empty($$SELECT nspname, a.grantee FROM pg_namespace, aclexplode(nspacl) AS a

@@ -109,11 +109,13 @@ my $partition = 'headers { partition_id: 1 }';
 # generation.
 my %works = (
 	_filter_contains => q('\x) . unpack('H*', document(new_filter(64, 2, 1))) . q(', 1),
+	_methods => '',
 	_lease_times => "$session, 1, 1, 1, 1",
 	_recode => "'atomix.multiraft.v1.PartitionInput', $input",
 	_ring => "$session",
 	_workers => '',
 	_advance_clock => "'0'",
+	call => q('atomix.multiraft.v1.Partition/Watch', '\x0801'),
 	counter_get => "'c'",
 	election_leader => "'e'",
 	extension_version => '',
