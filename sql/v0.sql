@@ -104,6 +104,8 @@ SELECT function, test.outcome(format('SELECT atomix.%I(%s)', function, arguments
   ) AS v (n, function, arguments) ORDER BY n;
 SELECT test.outcome(format('SELECT atomix.session_command(%L, %L)', pg_temp.header(:id, 2, 'v0 c'), '\x2202'::bytea));
 SELECT test.outcome(format('SELECT atomix.session_command(%L, %L)', pg_temp.header(:id, 2, repeat('n', 513)), '\x22020805'::bytea));
+-- Who has had more messages than there can be gets none.
+SELECT count(*) FROM atomix.session_fetch(pg_temp.header(:id, streams => pg_temp.stream(1, 9223372036854775807)));
 -- Of a request none is left behind.
 SELECT count(*) FROM atomix.command WHERE session_id = :id;
 

@@ -635,7 +635,7 @@ put_problem(Messages *messages, AtxAnswer answer, int64 stream_id)
 static AtxAnswer
 fetch_stream(Messages *messages, int64 stream_id, int64 had)
 {
-	int			limit = (int) Min(messages->left + had, (int64) PG_INT32_MAX);
+	int			limit = messages->left + (int) Min(had, (int64) (PG_INT32_MAX - messages->left));
 	AtxOutput  *outputs;
 	int			count;
 	AtxAnswer	answer = atx_fetch_outputs(messages->scope, messages->session_id, stream_id,
