@@ -23,6 +23,7 @@
 
 #include "base/rows.h"
 #include "base/spi.h"
+#include "base/transaction.h"
 #include "tables/attachment.h"
 #include "tables/claim.h"
 #include "tables/command.h"
@@ -387,8 +388,9 @@ atx_session_service_opened(int64 session_id)
 	Datum		values[] = {Int64GetDatum(session_id)};
 
 	/* Of two that open the last ones, the second must see the first. */
-	if (atx_execute(&lock_opening, values, NULL) > 0)
-		(void) atx_execute(&opened_all, values, NULL);
+	if (atx_execute(&lock_opening, values, NULL) > 0 &&
+		atx_execute(&opened_all, values, NULL) > 0)
+		atx_transaction_wakes_worker();
 }
 
 static bool

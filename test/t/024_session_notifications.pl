@@ -171,6 +171,14 @@ crowd_ok(1500, 'with other plans');
 advance_clock($node, '12 s');
 crowd_ok(1500, 'expired with other plans');
 
+# One that was opening, when the last service is open that it declared.
+$id = $node->safe_psql('postgres', q{
+	SELECT atomix.open_session('1 h', services => '[{"type": "counter", "name": "declared"}]')});
+tells_ok($id, 'opening', 'a session that declares a service');
+await_rest($node);
+$node->safe_psql('postgres', "SELECT atomix.create_service($id, 'counter', 'declared')");
+tells_ok($id, 'opened', 'the same with its service');
+
 # A session that somebody has to himself when the worker looks is told of later,
 # though nobody tells when that is: here a batch of many numbers ends.
 await_rest($node);
