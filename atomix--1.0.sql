@@ -179,7 +179,7 @@ COMMENT ON TABLE atomix.service IS 'Services: named state that sessions open and
 COMMENT ON COLUMN atomix.service.value IS 'State of a type that has just a number: value of a counter, permits of a semaphore, term of an election.';
 COMMENT ON COLUMN atomix.service.oldest IS 'Revision after which its events are kept, while it is watched.';
 COMMENT ON COLUMN atomix.service.watched_until IS 'Tick until which its events are written; null: nobody watches it.';
-COMMENT ON COLUMN atomix.service.history IS 'History in which it is watched: in another nobody watches it, and revisions go on above.';
+COMMENT ON COLUMN atomix.service.history IS 'History in which it is watched: in another nobody watches it. Revisions of a history are above its number.';
 COMMENT ON COLUMN atomix.service.watched_epoch IS 'Clock epoch of watched_until.';
 COMMENT ON COLUMN atomix.service.delay IS 'Ticks for which a claim of a session that expired is not granted to another.';
 COMMENT ON COLUMN atomix.service.revision IS 'How often its state was changed, for types whose changes have one order.';
@@ -324,7 +324,7 @@ COMMENT ON COLUMN atomix.stream.revision IS 'Revision of the service up to which
 COMMENT ON COLUMN atomix.stream.acked IS 'Outputs that are acknowledged.';
 COMMENT ON COLUMN atomix.stream.preface IS 'Outputs that come before events: the first, and those that tell what there was.';
 COMMENT ON COLUMN atomix.stream.closed IS 'Number of the last output, which tells of the end; null: it goes on.';
-COMMENT ON COLUMN atomix.stream.history IS 'History in which its events are, as in table service.';
+COMMENT ON COLUMN atomix.stream.history IS 'History in which it goes on, as in table service: in another it is to be resumed.';
 COMMENT ON COLUMN atomix.stream.status IS 'Status of its end, in the numbering of the protocol.';
 COMMENT ON COLUMN atomix.stream.kind IS 'events, entries or term: how events become outputs.';
 COMMENT ON COLUMN atomix.stream.type IS 'Type of the service.';
@@ -593,7 +593,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'atomix_ack'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.ack(bigint, bigint, bigint) IS
-  'Acknowledges a command: its outcome is forgotten, its number is never executed again, and if it waits or is a stream, that ends. With output_num just the outputs of a stream up to that one: what the transaction does with them and the position stand together. Errors: 22023 number 0 or no such output, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+  'Acknowledges a command: its outcome is forgotten, its number is never executed again, and if it waits or is a stream, that ends. With output_num just the outputs of a stream up to that one: what the transaction does with them and the position stand together. Errors: 22023 number 0 or no such output, MX007 the stream is to be resumed, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 
 --
 -- Watching
@@ -625,14 +625,14 @@ RETURNS TABLE (output_num bigint, kind text, output bytea, index bigint)
 AS 'MODULE_PATHNAME', 'atomix_fetch_outputs'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.fetch_outputs(bigint, bigint, integer) IS
-  'Outputs of a command that are not acknowledged, in order, numbered 1, 2, 3 and so on, up to max_rows: of a stream open, then responses, and at its end close, with the reason as text. A number that is left out before close tells of outputs that are lost. Any other command has one, a response, or close if it was refused; none while it waits or is not executed yet. They come again until ack or a keep-alive acknowledges them. Errors: 22023 number 0 or max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX004 command acknowledged, MX007 the server was promoted or restored since: open a new stream.';
+  'Outputs of a command that are not acknowledged, in order, numbered 1, 2, 3 and so on, up to max_rows: of a stream open, then responses, and at its end close, with the reason as text. A number that is left out before close tells of outputs that are lost. Any other command has one, a response, or close if it was refused; none while it waits or is not executed yet. They come again until ack or a keep-alive acknowledges them. Errors: 22023 number 0 or max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX004 command acknowledged, MX007 the server was promoted or restored since: call resume_stream, or open a new stream.';
 
 CREATE FUNCTION atomix.fetch_outputs_many(session_id bigint, max_rows integer DEFAULT 1000)
 RETURNS TABLE (sequence_num bigint, output_num bigint, kind text, output bytea, index bigint)
 AS 'MODULE_PATHNAME', 'atomix_fetch_outputs_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.fetch_outputs_many(bigint, integer) IS
-  'As fetch_outputs, of all streams of the session, each with up to max_rows. Errors: 22023 max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX007 a stream cannot be continued, since the server was promoted or restored.';
+  'As fetch_outputs, of all streams of the session, each with up to max_rows. Errors: 22023 max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX007 a stream is to be resumed, or cannot be, since the server was promoted or restored.';
 
 CREATE FUNCTION atomix.ack_many(
   session_id bigint,
@@ -642,7 +642,18 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'atomix_ack_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.ack_many(bigint, bigint[], bigint[]) IS
-  'Acknowledges outputs of several streams up to the number that stands at the same place. All of them or, if one does not exist, none. Errors: 22023 no such output or arrays of different lengths, 22004 null, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+  'Acknowledges outputs of several streams up to the number that stands at the same place. All of them or, if one does not exist, none. Errors: 22023 no such output or arrays of different lengths, 22004 null, MX007 a stream is to be resumed, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+
+CREATE FUNCTION atomix.resume_stream(
+  session_id bigint,
+  sequence_num bigint,
+  output_num bigint DEFAULT NULL,
+  index bigint DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_resume_stream'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.resume_stream(bigint, bigint, bigint, bigint) IS
+  'Goes on with a stream after a promotion, if the server has all that its client has received: up to the output of that number, which came with that index; without them, what is acknowledged. May be repeated, and called at any time. Errors: 22023 number 0 or negative, 22004 output_num without index, MX007 what was received is lost, or what follows it: open a new stream, MX001 unknown session, MX002 expired, MX003 closed, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 
 CREATE FUNCTION atomix.partition_events(partition_id integer, after_term bigint DEFAULT 0)
 RETURNS TABLE (term bigint, leader text, at timestamptz)

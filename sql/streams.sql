@@ -162,6 +162,13 @@ SELECT statement, test.outcome(format(statement, :c, :m), :c, :m) FROM (VALUES
   ('SELECT atomix.ack_many(%1$s, ''{1}'', ''{-1}'')'),
   ('SELECT atomix.ack_many(%1$s, NULL, ''{1}'')'),
   ('SELECT atomix.ack_many(7, ''{1}'', ''{1}'')'),
+  ('SELECT atomix.resume_stream(NULL, 1)'),
+  ('SELECT atomix.resume_stream(%1$s, NULL)'),
+  ('SELECT atomix.resume_stream(%1$s, 1, -1, 1)'),
+  ('SELECT atomix.resume_stream(%1$s, 1, 1)'),
+  ('SELECT atomix.resume_stream(%1$s, 1, 1, 1)'),
+  ('SELECT atomix.resume_stream(%1$s, 3)'),
+  ('SELECT atomix.resume_stream(7, 1)'),
   ('SELECT atomix.ack(%1$s, 1, -1)'),
   ('SELECT atomix.ack(%1$s, 1, 2)'),
   ('SELECT atomix.ack(%1$s, 2, 1)'),
@@ -176,6 +183,7 @@ CREATE ROLE regress_atomix_streams;
 GRANT USAGE ON SCHEMA atomix, test TO regress_atomix_streams;
 SET ROLE regress_atomix_streams;
 SELECT test.outcome(format('SELECT * FROM atomix.fetch_outputs(%s, 1)', :c), :c);
+SELECT test.outcome(format('SELECT atomix.resume_stream(%s, 1)', :c), :c);
 SELECT count(*) FROM atomix.streams;
 RESET ROLE;
 REVOKE USAGE ON SCHEMA atomix, test FROM regress_atomix_streams;

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * stream_functions.c
- *	  The typed functions fetch_outputs, fetch_outputs_many and ack_many.
+ *	  The typed functions fetch_outputs, fetch_outputs_many, ack_many and
+ *	  resume_stream.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +19,7 @@
 PG_FUNCTION_INFO_V1(atomix_fetch_outputs);
 PG_FUNCTION_INFO_V1(atomix_fetch_outputs_many);
 PG_FUNCTION_INFO_V1(atomix_ack_many);
+PG_FUNCTION_INFO_V1(atomix_resume_stream);
 
 static const char *const kind_names[] = {
 	[ATX_OUTPUT_OPEN] = "open",
@@ -132,6 +134,26 @@ atomix_ack_many(PG_FUNCTION_ARGS)
 	atx_require_writable("atomix.ack_many()");
 	atx_scope_enter(&scope);
 	atx_raise_unless_done(atx_acknowledge_many(&scope, session_id, acks, count));
+	atx_scope_leave(&scope);
+	PG_RETURN_VOID();
+}
+
+/*
+ * resume_stream(session_id bigint, sequence_num bigint, output_num bigint,
+ * index bigint) returns void
+ */
+Datum
+atomix_resume_stream(PG_FUNCTION_ARGS)
+{
+	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
+	int64		sequence_num = atx_sequence_argument(fcinfo, 1);
+	int64		output_num = PG_ARGISNULL(2) ? 0 : atx_number_argument(fcinfo, 2, "output_num");
+	int64		index = output_num == 0 ? 0 : atx_required_int64(fcinfo, 3, "index");
+	AtxScope	scope;
+
+	atx_require_writable("atomix.resume_stream()");
+	atx_scope_enter(&scope);
+	atx_raise_unless_done(atx_resume_stream(&scope, session_id, sequence_num, output_num, index));
 	atx_scope_leave(&scope);
 	PG_RETURN_VOID();
 }

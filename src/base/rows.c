@@ -28,7 +28,7 @@
 #include "base/spi.h"
 #include "compat.h"
 
-#define MAX_KEYS	2
+#define MAX_KEYS	3
 
 /*
  * The snapshot in which statements of this scope read, to read several rows
@@ -130,6 +130,7 @@ atx_cursor_begin(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nke
 {
 	ScanKeyData keys[MAX_KEYS];
 
+	Assert(nkeys <= MAX_KEYS);
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key[i]));
 	begin_scan(cursor, snapshot, keys, nkeys);

@@ -257,7 +257,8 @@ leave_behind(const AtxCall *call, int64 revision)
 {
 	AtxStreamsOf late = {
 		.service_id = call->service.service_id,
-		.newest = call->service.revision
+		.newest = call->service.revision,
+		.history = call->service.history
 	};
 
 	if (!atx_stream_any_of_service(late.service_id))
@@ -281,8 +282,8 @@ retire(AtxCall *call)
 		return;
 	if (atx_stream_any_of_service(service->service_id))
 		atx_stream_advance_idle(service->service_id, service->revision);
-	revision = atx_event_retire(service->service_id, &call->moment, retention(),
-								atx_event_retention_count, service->revision);
+	revision = atx_event_retire(service, &call->moment, retention(),
+								atx_event_retention_count);
 	if (revision > service->oldest)
 		revision = leave_behind(call, revision);
 	if (revision <= service->oldest)

@@ -30,6 +30,7 @@
 #include "tables/entry.h"
 #include "tables/lease.h"
 #include "tables/partition.h"
+#include "tables/service.h"
 
 /* More events than a service had in a history whose end we do not know. */
 #define HISTORY_JUMP	(INT64CONST(1) << 32)
@@ -114,6 +115,8 @@ jump(bool restored)
 	bool		same_history = !served_before || (same_identity && !restored);
 
 	take_over(&before, &mine, same_history);
+	if (!same_history && !restored && atx_authority_same_database(&before, &mine))
+		atx_services_carry_on(before.history, mine.history);
 	if (!same_identity || restored)
 	{
 		atx_partition_new_term();

@@ -405,6 +405,7 @@ atx_detach_service(AtxCall *call)
 	AtxStreamsOf streams = {
 		.service_id = call->service.service_id,
 		.newest = call->service.revision,
+		.history = call->service.history,
 		.session_id = call->session_id
 	};
 
@@ -471,6 +472,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	refuse_if_on_hold(service_id, name);
 	call.type = atx_service_type_get(call.service.type);
 	streams.newest = call.service.revision;
+	streams.history = call.service.history;
 	/* Its events go, so single changes are told to nobody any more. */
 	call.service.watched = false;
 	delete_claims(&call);

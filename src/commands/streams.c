@@ -85,26 +85,43 @@ add_outcome(Outputs *outputs, const AtxCommand *command)
 		outputs->all[outputs->count - 1].of_stream = false;
 }
 
+static AtxAnswer
+not_continued(int64 session_id, int64 sequence_num, const char *detail, const char *hint)
+{
+	AtxAnswer	answer = atx_answer(ATX_COMPACTED,
+									psprintf("stream " INT64_FORMAT " of session " INT64_FORMAT " cannot be continued",
+											 sequence_num, session_id));
+
+	answer.detail = pstrdup(detail);
+	answer.hint = pstrdup(hint);
+	return answer;
+}
+
+/* Have its client's events gone, or were they never written? */
+static bool
+is_broken(const AtxStreamPage *page)
+{
+	return page->stream.closed == 0 &&
+		(!page->watched || page->stream.revision < page->oldest);
+}
+
 /*
  * Events are those of one history, the time between two changes of the
  * server's identity: in the next one the last of them may be missing, and
- * others come in their place.
+ * others come in their place.  Only the client knows what it has received.
  */
 static AtxAnswer
 check_history(const AtxStreamPage *page)
 {
 	const AtxStream *stream = &page->stream;
-	AtxAnswer	answer;
 
 	if (stream->closed != 0 ||
-		(page->watched && stream->revision >= page->oldest && atx_history_is(stream->history)))
+		(page->continues && !is_broken(page) && atx_history_is(stream->history)))
 		return ATX_ANSWER_DONE;
-	answer = atx_answer(ATX_COMPACTED,
-						psprintf("stream " INT64_FORMAT " of session " INT64_FORMAT " cannot be continued",
-								 stream->sequence_num, stream->session_id));
-	answer.detail = pstrdup("The server was promoted or restored since it was opened, and may lack events that were sent.");
-	answer.hint = pstrdup("Open a new stream, with replay.");
-	return answer;
+	return not_continued(stream->session_id, stream->sequence_num,
+						 "The server was promoted or restored since it was opened, and may lack events that were sent.",
+						 is_broken(page) ? "Open a new stream, with replay." :
+						 "Call atomix.resume_stream() with the last output that was received; if that fails, open a new stream, with replay.");
 }
 
 static void
@@ -253,6 +270,30 @@ check_outcome(int64 session_id, const AtxOutputAck *ack)
 	return no_such_output(session_id, ack);
 }
 
+/* Must its client say what it has received, before it goes on? */
+static bool
+must_resume(const AtxStream *stream)
+{
+	return stream->closed == 0 && !atx_history_is(stream->history);
+}
+
+/*
+ * What is acknowledged of such a stream may have been another event, elsewhere:
+ * a keep-alive leaves it.
+ */
+static AtxAnswer
+leave_to_resume(AtxStream *stream, int64 output_num, bool is_asked)
+{
+	AtxAnswer	answer = ATX_ANSWER_DONE;
+
+	if (is_asked && output_num > stream->acked)
+		answer = not_continued(stream->session_id, stream->sequence_num,
+							   "The server was promoted or restored since it was opened, and may lack what was received.",
+							   "Call atomix.resume_stream() first.");
+	stream->session_id = 0;
+	return answer;
+}
+
 /*
  * Acknowledge outputs of streams of a session, whose lock is held: all of
  * them, or none if one does not exist.  What is acknowledged already, or no
@@ -276,6 +317,8 @@ atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks, int count, b
 		CHECK_FOR_INTERRUPTS();
 		if (!atx_stream_lock(session_id, acks[i].sequence_num, wait, &streams[i]))
 			answer = check_outcome(session_id, &acks[i]);
+		else if (must_resume(&streams[i]))
+			answer = leave_to_resume(&streams[i], acks[i].output_num, wait);
 		else if (!atx_stream_locate(&streams[i], acks[i].output_num, &revisions[i]))
 			answer = no_such_output(session_id, &acks[i]);
 		if (answer.outcome != ATX_DONE)
@@ -310,4 +353,62 @@ atx_acknowledge_many(AtxScope *scope, int64 session_id, const AtxOutputAck *acks
 	}
 	atx_lock_numbers(names, count);
 	return atx_acknowledge_outputs(session_id, acks, count, true);
+}
+
+/* Is what a client has received of a stream what we have? */
+static bool
+has_received(const AtxStream *stream, int64 output_num, int64 index)
+{
+	if (output_num <= stream->acked)
+		return true;
+	if (stream->closed != 0 && output_num > stream->preface)
+		return output_num <= stream->closed;
+	return index != 0 &&
+		index == (output_num == 1 ? opened_at(stream) : atx_stream_index(stream, output_num));
+}
+
+/* The same for a stream whose row is locked. */
+static AtxAnswer
+check_received(const AtxStream *stream, int64 output_num, int64 index)
+{
+	AtxStreamPage page;
+
+	if (has_received(stream, output_num, index) &&
+		atx_stream_page(stream->session_id, stream->sequence_num, 0, &page) &&
+		!is_broken(&page))
+		return ATX_ANSWER_DONE;
+	return not_continued(stream->session_id, stream->sequence_num,
+						 "What was received is not what this server has, or what follows it is no longer kept.",
+						 "Open a new stream, with replay.");
+}
+
+/*
+ * Go on with a stream of which a client has received the outputs up to one
+ * with an index, or if output_num is 0 goes by what is acknowledged.  Nothing
+ * else says that both speak of the same events: others may have come in the
+ * place of those that a promoted server lacks, and have their numbers, but no
+ * index is given twice.
+ */
+AtxAnswer
+atx_resume_stream(AtxScope *scope, int64 session_id, int64 sequence_num, int64 output_num,
+				  int64 index)
+{
+	AtxStream	stream;
+	const AtxAuthority *authority;
+	AtxAnswer	answer = atx_use_session(scope, session_id, false, &authority);
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	atx_lock_number(session_id, sequence_num);
+	if (!atx_stream_lock(session_id, sequence_num, true, &stream))
+		return not_continued(session_id, sequence_num,
+							 "There is no such stream: it was given up, or the commit that opened it was lost.",
+							 "Open a new stream, with replay.");
+	answer = check_received(&stream, output_num, index);
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	atx_stream_require_unchanged(&stream);
+	if (must_resume(&stream))
+		atx_stream_resume(&stream, authority->history);
+	return answer;
 }

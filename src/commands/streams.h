@@ -38,6 +38,8 @@ extern AtxAnswer atx_fetch_all_outputs(AtxScope *scope, int64 session_id, int li
 									   AtxOutput **outputs, int *count);
 extern AtxAnswer atx_acknowledge_many(AtxScope *scope, int64 session_id,
 									  const AtxOutputAck *acks, int count);
+extern AtxAnswer atx_resume_stream(AtxScope *scope, int64 session_id, int64 sequence_num,
+								   int64 output_num, int64 index);
 extern AtxAnswer atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks,
 										 int count, bool wait);
 

@@ -178,6 +178,18 @@ atx_authority_same_identity(const AtxAuthority *a, const AtxAuthority *b)
 }
 
 /*
+ * Do they speak of the same database, be it on another time line?  It is not a
+ * copy then, but what a promotion or a restore in its place made of it.
+ */
+bool
+atx_authority_same_database(const AtxAuthority *a, const AtxAuthority *b)
+{
+	return a->system_identifier == b->system_identifier &&
+		a->database == b->database &&
+		a->extension == b->extension;
+}
+
+/*
  * Read the row; false if nobody has served here yet.
  */
 bool

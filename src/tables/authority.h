@@ -47,6 +47,7 @@ extern int64 atx_failover_delay_left(const AtxAuthority *authority,
 extern bool atx_authority_read(AtxAuthority *authority);
 extern AtxAuthority atx_authority_identity(void);
 extern bool atx_authority_same_identity(const AtxAuthority *a, const AtxAuthority *b);
+extern bool atx_authority_same_database(const AtxAuthority *a, const AtxAuthority *b);
 extern void atx_authority_write(const AtxAuthority *authority);
 extern void atx_authority_forget(void);
 

@@ -40,14 +40,16 @@ static AtxTable event_table = {"event", "event_pkey"};
 /*
  * One statement, hence one snapshot: what the service says of its newest and
  * oldest revisions is true of the events beside it.  A row without an event
- * says that there is none.
+ * says that there is none.  Events of earlier histories are for streams, which
+ * prove what they know of them.
  */
 static AtxStatement page = {
-	"SELECT s.revision, s.oldest, s.watched_until IS NOT NULL, e.revision, e.index,"
+	"SELECT s.revision, GREATEST(s.oldest, s.history + 1), s.watched_until IS NOT NULL,"
+	" e.revision, e.index,"
 	" e.at, e.type, e.key, e.value, e.prev_value, e.xid::pg_catalog.text::pg_catalog.int8"
 	" FROM atomix.service s"
 	" LEFT JOIN LATERAL (SELECT * FROM atomix.event k WHERE k.service_id = $1"
-	" AND k.revision > $2 AND ($3 IS NULL OR k.key = $3)"
+	" AND k.revision > GREATEST($2, s.history) AND ($3 IS NULL OR k.key = $3)"
 	" ORDER BY k.revision LIMIT $4) e ON true"
 	" WHERE s.service_id = $1 ORDER BY e.revision",
 	4, {INT8OID, INT8OID, TEXTOID, INT8OID}
@@ -62,10 +64,18 @@ static AtxStatement newest_retired = {
 	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
 };
 
+/* The event of an earlier history that has so many newer ones there. */
+static AtxStatement by_count = {
+	"SELECT COALESCE(pg_catalog.max(k.revision), 0) FROM (SELECT e.revision"
+	" FROM atomix.event e WHERE e.service_id = $1 AND e.revision <= $2"
+	" ORDER BY e.revision DESC OFFSET $3 LIMIT 1) k",
+	3, {INT8OID, INT8OID, INT8OID}
+};
+
 /* By a quarter more than they need be: by their number, or by the oldest. */
 static AtxStatement overdue = {
 	"SELECT FROM atomix.service s WHERE s.service_id = $1 AND s.watched_until IS NOT NULL"
-	" AND (s.revision - s.oldest > $5 + $5 / 4 OR EXISTS (SELECT FROM (SELECT e.tick, e.epoch"
+	" AND (s.revision - GREATEST(s.oldest, s.history + 1) > $5 + $5 / 4 OR EXISTS (SELECT FROM (SELECT e.tick, e.epoch"
 	" FROM atomix.event e WHERE e.service_id = $1 ORDER BY e.revision LIMIT 1) k"
 	" WHERE k.epoch = $2 AND k.tick <= $3 - $4 - $4 / 4))",
 	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
@@ -220,16 +230,35 @@ atx_event_scan_end(AtxEventScan *scan)
 	atx_cursor_close(&scan->cursor);
 }
 
+/* The newest revision of which there are most newer ones; 0 if there is none. */
+static int64
+retired_by_count(const AtxService *service, int64 most)
+{
+	int64		left = most - (service->revision - service->history - 1);
+	Datum		values[] = {
+		Int64GetDatum(service->service_id),
+		Int64GetDatum(service->history),
+		Int64GetDatum(left)
+	};
+
+	/* In one history each revision is an event, before it there is a gap. */
+	if (left <= 0 || service->oldest > service->history)
+		return service->revision - most;
+	(void) atx_execute(&by_count, values, NULL);
+	return atx_result_int64(0, 1);
+}
+
 /*
  * The newest revision whose event need not be kept: it is older than retention
  * (ticks), or there are most newer ones.  0 if there is none.
  */
 int64
-atx_event_retire(int64 service_id, const AtxMoment *moment, int64 retention,
-				 int64 most, int64 newest)
+atx_event_retire(const AtxService *service, const AtxMoment *moment, int64 retention,
+				 int64 most)
 {
+	int64		by_age;
 	Datum		values[] = {
-		Int64GetDatum(service_id),
+		Int64GetDatum(service->service_id),
 		Int32GetDatum(moment->epoch),
 		Int64GetDatum(moment->now),
 		Int64GetDatum(moment->grace_from),
@@ -237,7 +266,8 @@ atx_event_retire(int64 service_id, const AtxMoment *moment, int64 retention,
 	};
 
 	(void) atx_execute(&newest_retired, values, NULL);
-	return Max(atx_result_int64(0, 1), newest - most);
+	by_age = atx_result_int64(0, 1);
+	return Max(by_age, retired_by_count(service, most));
 }
 
 /*

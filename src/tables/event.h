@@ -13,7 +13,7 @@
 #include "datatype/timestamp.h"
 
 #include "base/rows.h"
-#include "tables/authority.h"
+#include "tables/service.h"
 
 typedef struct AtxEvent
 {
@@ -54,8 +54,8 @@ extern void atx_event_scan_end(AtxEventScan *scan);
 extern void atx_event_insert(const AtxEvent *event, const AtxMoment *moment);
 extern bool atx_event_page(int64 service_id, int64 after, const char *key, int limit,
 						   AtxEventPage *page);
-extern int64 atx_event_retire(int64 service_id, const AtxMoment *moment, int64 retention,
-							  int64 most, int64 newest);
+extern int64 atx_event_retire(const AtxService *service, const AtxMoment *moment,
+							  int64 retention, int64 most);
 extern bool atx_event_overdue(int64 service_id, const AtxMoment *moment, int64 retention,
 							  int64 most);
 extern void atx_event_delete_to(int64 service_id, int64 revision);

@@ -79,6 +79,14 @@ static AtxStatement enter_epoch = {
 	2, {INT4OID, INT8OID}
 };
 
+/* A row that is locked is one of a prepared transaction: it is not waited for. */
+static AtxStatement carry_on = {
+	"UPDATE atomix.service SET history = $2, revision = GREATEST(revision, $2) + 1"
+	" WHERE service_id = ANY (ARRAY(SELECT s.service_id FROM atomix.service s"
+	" WHERE s.watched_until IS NOT NULL AND s.history = $1 FOR UPDATE SKIP LOCKED))",
+	2, {INT8OID, INT8OID}
+};
+
 static AtxStatement versions = {
 	"SELECT pg_catalog.count(*),"
 	" COALESCE(pg_catalog.sum(s.xmin::pg_catalog.text::pg_catalog.int8), 0)::pg_catalog.int8"
@@ -300,6 +308,19 @@ atx_service_enter_epoch(const AtxMoment *moment, int64 retention)
 	};
 
 	(void) atx_execute(&enter_epoch, values, NULL);
+}
+
+/*
+ * Have services that are watched go on being watched in the next history: the
+ * events that it has inherited stay, those to come have revisions above all
+ * that were given out for events which may be missing.
+ */
+void
+atx_services_carry_on(int64 history, int64 next)
+{
+	Datum		values[] = {Int64GetDatum(history), Int64GetDatum(next)};
+
+	(void) atx_execute(&carry_on, values, NULL);
 }
 
 /*

@@ -53,6 +53,7 @@ extern void atx_service_save_watch(const AtxService *service, int32 epoch);
 extern int	atx_services_watched(int64 after, int limit, int64 *service_ids);
 extern int	atx_service_revisions(const int64 *ids, int count, AtxServiceRevision *revisions);
 extern void atx_service_enter_epoch(const AtxMoment *moment, int64 retention);
+extern void atx_services_carry_on(int64 history, int64 next);
 extern void atx_service_delete(int64 service_id);
 extern void atx_service_require_unchanged(int64 service_id);
 

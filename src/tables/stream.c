@@ -47,15 +47,6 @@ enum
 	STREAM_COLUMNS = STREAM_REASON
 };
 
-/* The same of table replay. */
-enum
-{
-	REPLAY_OUTPUT_NUM = 3,
-	REPLAY_INDEX,
-	REPLAY_KEY,
-	REPLAY_VALUE
-};
-
 static const char *const kind_names[] = {
 	[ATX_STREAM_EVENTS] = "events",
 	[ATX_STREAM_ENTRIES] = "entries",
@@ -64,7 +55,6 @@ static const char *const kind_names[] = {
 
 static AtxTable stream_table = {"stream", "stream_pkey"};
 static AtxTable stream_of_service = {"stream", "stream_service"};
-static AtxTable replay_table = {"replay", "replay_pkey"};
 
 static AtxStatement insert = {
 	"INSERT INTO atomix.stream (session_id, sequence_num, service_id, revision,"
@@ -105,10 +95,13 @@ static AtxStatement sessions = {
 	1, {INT8ARRAYOID}
 };
 
-/* Where a stream wants all events they need not be counted: each revision is one. */
+/*
+ * Where a stream wants all events they need not be counted: each revision of a
+ * history is one.
+ */
 static AtxStatement close_streams = {
 	"WITH closed AS (UPDATE atomix.stream t SET closed = GREATEST(t.acked, t.preface) + 1"
-	" + CASE WHEN t.key IS NULL AND t.event IS NULL THEN $6 - t.revision"
+	" + CASE WHEN t.key IS NULL AND t.event IS NULL AND t.revision > $7 THEN $6 - t.revision"
 	" ELSE (SELECT pg_catalog.count(*) FROM atomix.event e WHERE " MATCHES ") END,"
 	" status = $4, reason = $5"
 	" WHERE t.service_id = $1 AND t.closed IS NULL AND ($2 = 0 OR t.session_id = $2)"
@@ -118,7 +111,7 @@ static AtxStatement close_streams = {
 	" gone AS (DELETE FROM atomix.replay r USING closed c"
 	" WHERE r.session_id = c.session_id AND r.sequence_num = c.sequence_num)"
 	" SELECT c.session_id, c.sequence_num FROM closed c ORDER BY 1, 2",
-	6, {INT8OID, INT8OID, INT8OID, INT2OID, TEXTOID, INT8OID}
+	7, {INT8OID, INT8OID, INT8OID, INT2OID, TEXTOID, INT8OID, INT8OID}
 };
 
 /* The least position among those that are locked by somebody else. */
@@ -146,6 +139,11 @@ static AtxStatement advance_idle = {
 	" UPDATE atomix.stream t SET revision = $2 FROM idle i"
 	" WHERE t.session_id = i.session_id AND t.sequence_num = i.sequence_num",
 	2, {INT8OID, INT8OID}
+};
+
+static AtxStatement resume = {
+	"UPDATE atomix.stream SET history = $3 WHERE session_id = $1 AND sequence_num = $2",
+	3, {INT8OID, INT8OID, INT8OID}
 };
 
 static AtxStatement forget = {
@@ -263,8 +261,11 @@ read_stream(AtxCursor *cursor, AtxStream *stream)
 	stream->reason = atx_cursor_text(cursor, STREAM_REASON);
 }
 
-static bool
-find_in(Snapshot snapshot, int64 session_id, int64 sequence_num, AtxStream *stream)
+/*
+ * The stream of that number in a snapshot; false if there is none.
+ */
+bool
+atx_stream_find_in(Snapshot snapshot, int64 session_id, int64 sequence_num, AtxStream *stream)
 {
 	int64		key[] = {session_id, sequence_num};
 	AtxCursor	cursor;
@@ -278,9 +279,12 @@ find_in(Snapshot snapshot, int64 session_id, int64 sequence_num, AtxStream *stre
 	return found;
 }
 
-/* The streams of a session in order of their numbers; returns how many. */
-static int
-streams_in(Snapshot snapshot, int64 session_id, AtxStream **streams)
+/*
+ * The streams of a session in a snapshot, in order of their numbers; returns
+ * how many.
+ */
+int
+atx_streams_in(Snapshot snapshot, int64 session_id, AtxStream **streams)
 {
 	int			room = 0;
 	int			n = 0;
@@ -297,135 +301,6 @@ streams_in(Snapshot snapshot, int64 session_id, AtxStream **streams)
 		read_stream(&cursor, &(*streams)[n++]);
 	}
 	atx_cursor_close(&cursor);
-	return n;
-}
-
-/* Room for one output more, unless that is beyond the limit. */
-static AtxStreamEvent *
-next_event(AtxStreamPage *page, int limit)
-{
-	AtxStreamEvent *event;
-
-	if (page->count == limit)
-		return NULL;
-	if (page->count == page->room)
-		page->events = atx_array_grow(CurrentMemoryContext, page->events, &page->room,
-									  sizeof(AtxStreamEvent));
-	event = &page->events[page->count++];
-	memset(event, 0, sizeof(*event));
-	return event;
-}
-
-/* What there was when the stream was opened, and is not acknowledged. */
-static void
-add_replayed(Snapshot snapshot, AtxStreamPage *page, int limit)
-{
-	const AtxStream *stream = &page->stream;
-	int64		key[] = {stream->session_id, stream->sequence_num};
-	AtxCursor	cursor;
-
-	if (stream->acked >= stream->preface)
-		return;
-	atx_cursor_open(&cursor, &replay_table, false);
-	atx_cursor_begin(&cursor, snapshot, key, 2);
-	while (page->count < limit && atx_cursor_next(&cursor))
-	{
-		AtxStreamEvent *event = next_event(page, limit);
-
-		event->output_num = atx_cursor_int64(&cursor, REPLAY_OUTPUT_NUM);
-		event->event.index = atx_cursor_int64(&cursor, REPLAY_INDEX);
-		event->event.type = ATX_EVENT_REPLAY;
-		event->event.key = atx_cursor_text(&cursor, REPLAY_KEY);
-		event->event.value = atx_cursor_bytes(&cursor, REPLAY_VALUE);
-	}
-	atx_cursor_close(&cursor);
-}
-
-static void
-scan_events(AtxEventScan *scan, Snapshot snapshot, const AtxStream *stream)
-{
-	atx_event_scan_begin(scan, snapshot, stream->service_id, stream->revision);
-	scan->key = stream->key;
-	scan->type = stream->event;
-}
-
-/* The events that have come since. */
-static void
-add_events(Snapshot snapshot, AtxStreamPage *page, int limit)
-{
-	int64		output_num = Max(page->stream.acked, page->stream.preface);
-	AtxEventScan scan;
-	AtxEvent	event;
-
-	if (page->stream.closed != 0 || page->count == limit)
-		return;
-	scan_events(&scan, snapshot, &page->stream);
-	while (page->count < limit && atx_event_scan_next(&scan, &event))
-	{
-		AtxStreamEvent *output = next_event(page, limit);
-
-		output->output_num = ++output_num;
-		output->event = event;
-	}
-	atx_event_scan_end(&scan);
-}
-
-/* Read the rest of a page, of which the stream is known. */
-static void
-fill_page(Snapshot snapshot, AtxStreamPage *page, int limit)
-{
-	AtxService	service;
-
-	if (atx_service_load_in(snapshot, page->stream.service_id, &service))
-	{
-		page->watched = service.watched && service.history == page->stream.history;
-		page->oldest = service.oldest;
-	}
-	add_replayed(snapshot, page, limit);
-	/* Every revision of a service that is watched is an event. */
-	if (!page->watched || service.revision > page->stream.revision)
-		add_events(snapshot, page, limit);
-}
-
-/*
- * A stream with up to limit of the outputs between its first and its last
- * that are not acknowledged; false if there is none of that number.
- *
- * All in one snapshot: events that a retention has removed are not missing
- * without the stream's being closed.
- */
-bool
-atx_stream_page(int64 session_id, int64 sequence_num, int limit, AtxStreamPage *page)
-{
-	Snapshot	snapshot = atx_snapshot_take();
-	bool		found;
-
-	memset(page, 0, sizeof(*page));
-	found = find_in(snapshot, session_id, sequence_num, &page->stream);
-	if (found)
-		fill_page(snapshot, page, limit);
-	atx_snapshot_release(snapshot);
-	return found;
-}
-
-/*
- * The same of all streams of a session, each with up to limit; returns how
- * many streams.
- */
-int
-atx_stream_pages(int64 session_id, int limit, AtxStreamPage **pages)
-{
-	Snapshot	snapshot = atx_snapshot_take();
-	AtxStream  *streams;
-	int			n = streams_in(snapshot, session_id, &streams);
-
-	*pages = palloc0(sizeof(AtxStreamPage) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-	{
-		(*pages)[i].stream = streams[i];
-		fill_page(snapshot, &(*pages)[i], limit);
-	}
-	atx_snapshot_release(snapshot);
 	return n;
 }
 
@@ -451,30 +326,6 @@ atx_stream_lock(int64 session_id, int64 sequence_num, bool wait, AtxStream *stre
 }
 
 /*
- * The revision up to which a stream needs no events once count more of them
- * are acknowledged: all that follow up to the next one are none of its.  False
- * if there are not so many.
- */
-static bool
-revision_after(const AtxStream *stream, int64 count, int64 *revision)
-{
-	Snapshot	snapshot = atx_snapshot_take();
-	AtxService	service = {0};
-	AtxEventScan scan;
-	AtxEvent	event;
-	int64		seen = 0;
-
-	(void) atx_service_load_in(snapshot, stream->service_id, &service);
-	scan_events(&scan, snapshot, stream);
-	while (seen <= count && atx_event_scan_next(&scan, &event))
-		seen++;
-	atx_event_scan_end(&scan);
-	atx_snapshot_release(snapshot);
-	*revision = seen > count ? event.revision - 1 : service.revision;
-	return seen >= count;
-}
-
-/*
  * ERROR 40001 if others have acknowledged outputs of a stream, whose row is
  * locked, since the snapshot of a transaction at REPEATABLE READ or above: it
  * may have read them once more.
@@ -488,7 +339,7 @@ atx_stream_require_unchanged(const AtxStream *stream)
 	if (!IsolationUsesXactSnapshot())
 		return;
 	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	if (!find_in(snapshot, stream->session_id, stream->sequence_num, &seen) ||
+	if (!atx_stream_find_in(snapshot, stream->session_id, stream->sequence_num, &seen) ||
 		seen.acked != stream->acked)
 		atx_refuse_changed();
 	UnregisterSnapshot(snapshot);
@@ -503,21 +354,6 @@ atx_stream_exists(int64 session_id, int64 sequence_num)
 	int64		key[] = {session_id, sequence_num};
 
 	return atx_row_exists(&stream_table, key, 2);
-}
-
-/*
- * The revision at which a stream, whose row is locked, stands once its outputs
- * up to output_num are acknowledged; false if there are not so many.
- */
-bool
-atx_stream_locate(const AtxStream *stream, int64 output_num, int64 *revision)
-{
-	int64		before = Max(stream->acked, stream->preface);
-
-	*revision = stream->revision;
-	if (stream->closed != 0 || output_num <= before)
-		return output_num <= Max(stream->closed, before);
-	return revision_after(stream, output_num - before, revision);
 }
 
 /* Write a later position of a stream; the caller has its row locked. */
@@ -540,6 +376,21 @@ save_position(const AtxStream *stream, int64 output_num, int64 revision)
 		atx_cursor_replace(&cursor, values, nulls, replaced);
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
+}
+
+/*
+ * Have a stream, whose row is locked, go on in a history.
+ */
+void
+atx_stream_resume(const AtxStream *stream, int64 history)
+{
+	Datum		values[] = {
+		Int64GetDatum(stream->session_id),
+		Int64GetDatum(stream->sequence_num),
+		Int64GetDatum(history)
+	};
+
+	(void) atx_execute(&resume, values, NULL);
 }
 
 /*
@@ -607,48 +458,10 @@ int
 atx_stream_of_session(int64 session_id, AtxStream **streams)
 {
 	Snapshot	snapshot = atx_snapshot_take();
-	int			n = streams_in(snapshot, session_id, streams);
+	int			n = atx_streams_in(snapshot, session_id, streams);
 
 	atx_snapshot_release(snapshot);
 	return n;
-}
-
-static bool
-has_event(Snapshot snapshot, const AtxStream *stream)
-{
-	AtxEventScan scan;
-	AtxEvent	event;
-	bool		found;
-
-	scan_events(&scan, snapshot, stream);
-	found = atx_event_scan_next(&scan, &event);
-	atx_event_scan_end(&scan);
-	return found;
-}
-
-/*
- * Has a stream, as it was read, outputs that are not acknowledged?  One that
- * cannot be continued has something to tell, too.
- */
-bool
-atx_stream_pending(const AtxStream *stream)
-{
-	Snapshot	snapshot;
-	AtxService	service;
-	bool		found;
-
-	if (stream->acked < Max(stream->closed, stream->preface))
-		return true;
-	if (stream->closed != 0)
-		return false;
-	snapshot = atx_snapshot_take();
-	found = !atx_service_load_in(snapshot, stream->service_id, &service) ||
-		!service.watched || service.history != stream->history;
-	/* Every revision of a service that is watched is an event. */
-	if (!found && service.revision > stream->revision)
-		found = (stream->key == NULL && stream->event == NULL) || has_event(snapshot, stream);
-	atx_snapshot_release(snapshot);
-	return found;
 }
 
 /*
@@ -677,7 +490,8 @@ atx_stream_close(const AtxStreamsOf *which, AtxStatus status, const char *reason
 		Int64GetDatum(which->unread_to),
 		Int16GetDatum((int16) status),
 		CStringGetTextDatum(reason),
-		Int64GetDatum(which->newest)
+		Int64GetDatum(which->newest),
+		Int64GetDatum(which->history)
 	};
 	int			found = (int) atx_execute(&close_streams, values, NULL);
 

@@ -57,6 +57,8 @@ typedef struct AtxStreamPage
 	AtxStream	stream;
 	int64		oldest;			/* revision after which events are kept */
 	bool		watched;		/* its service's changes are events */
+	bool		continues;		/* and have been in one history, or the stream
+								 * was resumed */
 	AtxStreamEvent *events;
 	int			count;
 	int			room;
@@ -67,6 +69,8 @@ typedef struct AtxStreamsOf
 {
 	int64		service_id;
 	int64		newest;			/* revision of the service */
+	int64		history;		/* the number of its history, up to which
+								 * revisions are of earlier ones */
 	int64		session_id;		/* 0: of all sessions */
 	int64		unread_to;		/* that have not read all up to that revision;
 								 * 0: all */
@@ -80,6 +84,9 @@ extern int64 atx_stream_replay_entries(const AtxStream *stream, const AtxMoment 
 									   int64 limit);
 extern void atx_stream_replay_value(const AtxStream *stream, const char *key,
 									const bytea *value, int64 index);
+extern bool atx_stream_find_in(Snapshot snapshot, int64 session_id, int64 sequence_num,
+							   AtxStream *stream);
+extern int	atx_streams_in(Snapshot snapshot, int64 session_id, AtxStream **streams);
 extern bool atx_stream_page(int64 session_id, int64 sequence_num, int limit,
 							AtxStreamPage *page);
 extern int	atx_stream_pages(int64 session_id, int limit, AtxStreamPage **pages);
@@ -88,6 +95,8 @@ extern bool atx_stream_lock(int64 session_id, int64 sequence_num, bool wait,
 extern void atx_stream_require_unchanged(const AtxStream *stream);
 extern bool atx_stream_exists(int64 session_id, int64 sequence_num);
 extern bool atx_stream_locate(const AtxStream *stream, int64 output_num, int64 *revision);
+extern int64 atx_stream_index(const AtxStream *stream, int64 output_num);
+extern void atx_stream_resume(const AtxStream *stream, int64 history);
 extern void atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision);
 extern bool atx_stream_any_of_session(int64 session_id);
 extern int64 atx_stream_count(int64 session_id, int64 limit);

@@ -180,6 +180,7 @@ my %refused = (
 	map_update_text => "'m', 'nothing', 'v'",
 	once => "$session, 1",
 	open_session => '',
+	resume_stream => "$session, 2",
 	semaphore_acquire => "$session, 's'",
 	semaphore_release => "$session, 's'",
 	semaphore_resize => "'s', 1",

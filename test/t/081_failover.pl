@@ -1,7 +1,7 @@
 # A promotion ends no session and passes no lock on, executes nothing twice,
-# and hands out no number that its predecessor may have handed out; where the
-# standby lacks the last commits of the primary, watchers are told that history
-# has changed.  One standby confirms commits, another lags behind: both are
+# and hands out no number that its predecessor may have handed out.  Streams go
+# on without loss; where the standby lacks what their clients have received, they
+# are told that history has changed.  One standby confirms commits, another lags behind: both are
 # promoted after a crash of the primary, each for itself.
 
 use strict;
@@ -99,6 +99,13 @@ sub command
 		"SELECT output, replayed FROM atomix.command($ann, $counter, '$increment', $number)");
 }
 
+# Number and index of the last output that a client can receive.
+sub received
+{
+	return [ split /\|/, run("SELECT output_num, index FROM atomix.fetch_outputs($ann, 100)
+		ORDER BY output_num DESC LIMIT 1") ];
+}
+
 # Who has a lock, and by which token.
 sub holder
 {
@@ -119,6 +126,7 @@ my $leader = give("SELECT token FROM atomix.election_enter($eve, 'e', 'eve')");
 run("SELECT status FROM atomix.command($ann, $map, '\\x42021001', 100)");
 run("SELECT revision FROM atomix.listen_watch('m')");
 run("SELECT atomix.map_put_text('m', 'k', '1')");
+my $received_by_all = received();
 
 # The reply of a command that has committed gets lost with the connection.
 {
@@ -147,6 +155,7 @@ run("SELECT atomix.lock_release($ann, 'moved')");
 my $moved_on = give("SELECT token FROM atomix.lock_try($bob, 'moved')");
 run("SELECT atomix.map_put_text('m', 'k', '2')");
 my $position = run("SELECT max(revision) FROM atomix.watch('m')");
+my $received_by_near = received();
 run("SELECT atomix.close_session($eve)");
 $primary->poll_query_until('postgres',
 	"SELECT version IS NOT NULL FROM atomix.session WHERE session_id = $eve")
@@ -167,6 +176,7 @@ give("SET synchronous_commit = off;
 	SELECT atomix.open_session('800 s') FROM generate_series(1, 50)");
 run("SET synchronous_commit = local; SELECT atomix.map_put_text('m', 'k', '3')");
 my $lost_position = run("SELECT revision FROM atomix.services WHERE name = 'm'");
+my $received_by_nobody = received();
 
 kill_postmaster($primary);
 kill('KILL', $sender{$_}) for 'near', 'far';
@@ -256,8 +266,23 @@ for my $name ('near', 'far')
 		is(psql_sqlstate($new, "SELECT atomix.watch('m', $from)"), 'MX007',
 			"$name: position $from is of another history");
 	}
+	my $resume = sub { return psql_sqlstate($new,
+		"SELECT atomix.resume_stream($ann, 100, $_[0][0], $_[0][1])"); };
 	is(psql_sqlstate($new, "SELECT atomix.fetch_outputs($ann, 100)"), 'MX007',
-		"$name: so is a stream");
+		"$name: a stream does not go on by itself");
+	is($resume->($received_by_nobody), 'MX007', "$name: nor if what was received is lost");
+	is($resume->($received_by_near), $name eq 'near' ? '00000' : 'MX007',
+		"$name: but if what was received is there") or die;
+	$resume->($received_by_all);
+	$sql->("SELECT atomix.map_put_text('m', 'k', '4')");
+	my @next = split /\|/, $sql->("SELECT output_num, index, encode(output, 'escape') LIKE '%4%'
+		FROM atomix.fetch_outputs($ann, 100) ORDER BY output_num DESC LIMIT 1");
+	# Two events have come here, the first while nobody had resumed the stream.
+	is("$next[0] $next[2]", $received_by_all->[0] + ($name eq 'near' ? 3 : 2) . ' t',
+		"$name: then it tells of what has come, without gap");
+	is($resume->($received_by_nobody), 'MX007',
+		"$name: the number of what is lost is now another's, its index is not");
+	is($resume->([ @next[0, 1] ]), '00000', "$name: resuming may be repeated");
 	my $again = $sql->("SELECT revision FROM atomix.listen_watch('m')");
 	cmp_ok($again, '>', $lost_position, "$name: watching begins anew");
 	$sql->("SELECT atomix.map_put_text('m', 'l', '1')");
