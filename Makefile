@@ -5,7 +5,7 @@
 # machine: they must work where pg_config does not exist yet, so PGXS is not
 # read for them.
 
-OUTER = bench check check-full demo deps fuzz indent mutants
+OUTER = bench check check-full check-ha demo deps fuzz indent mutants
 
 PG_CONFIG ?= pg_config
 
@@ -14,7 +14,7 @@ ifneq (,$(filter $(OUTER),$(MAKECMDGOALS)))
 .PHONY: $(MAKECMDGOALS)
 .NOTPARALLEL:
 
-bench check demo deps indent mutants:
+bench check check-ha demo deps indent mutants:
 	@tools/$@.sh
 
 check-full:

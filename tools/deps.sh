@@ -2,13 +2,15 @@
 #
 # Install the Debian packages that building, testing and the demo need: says
 # which are missing, then installs them as root, by sudo, or not at all, with
-# the one command to run.  Does nothing where nothing is missing.
+# the one command to run.  Does nothing where nothing is missing.  With "ha"
+# also what tools/check-ha.sh needs.
 
 set -eu
 
 # The major version to build against.  A distribution without it gets the
 # newest one that it has.
 major=${PG_MAJOR:-15}
+wanted=${1:-}
 
 packages_for()
 {
@@ -21,6 +23,10 @@ packages_for()
 	if [ -z "${PG_CONFIG:-}" ]; then
 		echo "postgresql-$1" "postgresql-server-dev-$1" \
 			"postgresql-$1-pgtap" "postgresql-$1-plproxy"
+	fi
+
+	if [ "$wanted" = ha ]; then
+		echo patroni etcd-server python3-etcd python3-psycopg2
 	fi
 
 	# Each major version's code style asks for one version of the formatter.
@@ -68,7 +74,8 @@ choose_major()
 }
 
 if ! command -v dpkg-query > /dev/null; then
-	for command in gcc clang protoc protoc-c prove "${PG_CONFIG:-pg_config}"; do
+	for command in gcc clang protoc protoc-c prove "${PG_CONFIG:-pg_config}" \
+		${wanted:+patroni etcd}; do
 		if ! command -v "$command" > /dev/null; then
 			echo "$command is missing, and this is not a Debian system" \
 				"whose packages could be installed." >&2
@@ -88,15 +95,15 @@ echo "Missing Debian packages: ${missing[*]}"
 if [ "$(id -u)" -ne 0 ]; then
 	if command -v sudo > /dev/null &&
 		{ sudo -n true 2>/dev/null || [ -t 0 ]; }; then
-		exec sudo env PG_MAJOR="$major" PG_CONFIG="${PG_CONFIG:-}" "$0"
+		exec sudo env PG_MAJOR="$major" PG_CONFIG="${PG_CONFIG:-}" "$0" "$@"
 	fi
 	echo "Install them by running, as root:" >&2
 	echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
 	exit 1
 fi
 
-# The server package would set up and start a cluster of its own, and that of
-# PgBouncer a pooler, which nothing here needs.  Said in files of ours, there
+# The server package would set up and start a cluster of its own, and those of
+# PgBouncer and etcd a service, which nothing here needs.  Said in files of ours, there
 # only while this runs.
 policy=/usr/sbin/policy-rc.d
 ours=
@@ -118,6 +125,10 @@ forget_override()
 }
 trap forget_override EXIT
 echo 'create_main_cluster = false' > $override/atomix-deps.conf
+if [ -n "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' > $policy
+	chmod +x $policy
+fi
 
 # Pages of output that matter only when something goes wrong.
 apt()
