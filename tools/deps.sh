@@ -103,8 +103,8 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 # The server package would set up and start a cluster of its own, and those of
-# PgBouncer and etcd a service, which nothing here needs.  Said in files of ours, there
-# only while this runs.
+# PgBouncer and etcd a service, which nothing here needs.  Said in files of
+# ours, there only while this runs.
 policy=/usr/sbin/policy-rc.d
 ours=
 if [ ! -e $policy ]; then
@@ -125,10 +125,6 @@ forget_override()
 }
 trap forget_override EXIT
 echo 'create_main_cluster = false' > $override/atomix-deps.conf
-if [ -n "$policy" ]; then
-	printf '#!/bin/sh\nexit 101\n' > $policy
-	chmod +x $policy
-fi
 
 # Pages of output that matter only when something goes wrong.
 apt()
