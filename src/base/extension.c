@@ -18,6 +18,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -224,4 +225,22 @@ atx_extension(void)
 				 errhint("Run ALTER SCHEMA %s OWNER TO the role that owns its tables, and look who has made the schema.",
 						 ATX_SCHEMA_NAME)));
 	return extension;
+}
+
+/*
+ * The sequence of the index, locked as for drawing from it until the
+ * transaction ends.  ERROR 42P01 if it has just gone with the extension.
+ */
+Oid
+atx_extension_sequence(void)
+{
+	Oid			oid = atx_extension()->index_sequence;
+	Relation	sequence = try_relation_open(oid, RowExclusiveLock);
+
+	if (sequence == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the index of extension \"%s\" does not exist", ATX_EXTENSION_NAME)));
+	relation_close(sequence, NoLock);
+	return oid;
 }

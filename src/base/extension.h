@@ -24,6 +24,7 @@ typedef struct AtxExtension
 extern void atx_extension_init(void);
 extern const AtxExtension *atx_extension_lookup(void);
 extern const AtxExtension *atx_extension(void);
+extern Oid	atx_extension_sequence(void);
 extern void atx_extension_changed(void);
 extern uint64 atx_extension_generation(void);
 

@@ -492,7 +492,7 @@ atx_index_draw(const AtxAuthority *authority)
 	(void) GetCurrentTransactionId();
 	if (atx_shared == NULL)
 		ForceSyncCommit();
-	index = nextval_internal(atx_extension()->index_sequence, false);
+	index = nextval_internal(atx_extension_sequence(), false);
 	if (index <= authority->index_floor)
 	{
 		atx_slot_wake_worker(atx_slot_find(MyDatabaseId));
@@ -612,7 +612,7 @@ atx_index_newest(void)
 		return atx_index_safe();
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = ObjectIdGetDatum(atx_extension()->index_sequence);
+	fcinfo->args[0].value = ObjectIdGetDatum(atx_extension_sequence());
 	fcinfo->args[0].isnull = false;
 	newest = pg_sequence_last_value(fcinfo);
 	/* Null: none was drawn. */
