@@ -237,6 +237,16 @@ my @steps = (
 			test.part(1, test.number(1, 1)) || test.part(2, test.number(1, :wire))), 1), 2)) = 1)} ],
 
 	[ 'call', q{SELECT test.yes(count(*) = 1) FROM atomix.call('/atomix.multiraft.v1.Partition/Watch', test.number(1, 1))} ],
+	[ 'session_open_session', q{SELECT test.value(test.field(test.field(atomix.session_open_session(
+			test.part(1, test.number(6, 1))), 1), 1)) AS old \gset} ],
+	[ 'session_keep_alive', q{SELECT test.yes(test.field(test.field(atomix.session_keep_alive(
+			test.part(1, test.number(2, :old))), 1), 6) IS NULL)} ],
+	[ 'session_command', qq{SELECT test.yes(test.field(header, 6) IS NULL)
+		FROM atomix.session_command(test.part(1, test.part(1, convert_to($n || 'o', 'UTF8')))
+			|| test.number(2, :old) || test.number(3, 1), '', 'counter')} ],
+	[ 'session_fetch', q{SELECT test.yes(count(*) = 0) FROM atomix.session_fetch(test.number(2, :old))} ],
+	[ 'session_close_session', q{SELECT test.yes(test.field(test.field(atomix.session_close_session(
+			test.part(1, test.number(2, :old))), 1), 6) IS NULL)} ],
 	[ 'message_to_json', q{SELECT test.yes(atomix.message_to_json('atomix.multiraft.v1.PartitionRequestHeaders',
 			test.number(1, 7)) = '{"partitionId": 7}')} ],
 	[ 'message_from_json', q{SELECT test.yes(atomix.message_from_json('atomix.multiraft.v1.PartitionRequestHeaders',
