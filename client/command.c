@@ -16,8 +16,19 @@
 
 #include "internal.h"
 
-#define PATIENCE		(10 * ATX_SECOND)
-#define ACKS_AT_ONCE	500
+#define LEAST_PATIENCE		(2 * ATX_SECOND)
+#define GREATEST_PATIENCE	(10 * ATX_SECOND)
+#define ACKS_AT_ONCE		500
+
+/*
+ * How long to wait for an answer before sending it again over another
+ * connection; if the first is still being executed the second waits for it.
+ */
+static AtxTime
+patience_of(const AtxSession *session)
+{
+	return Max(LEAST_PATIENCE, Min(session->timeout / 2, GREATEST_PATIENCE));
+}
 
 /* Goes with the last of its requests. */
 typedef struct Command
@@ -97,7 +108,7 @@ command_request(Command *command, const char *sql, int n, const char *const *val
 	request->about = command->session;
 	request->repeatable = true;
 	request->tries = -1;
-	request->patience = PATIENCE;
+	request->patience = patience_of(command->session);
 	return request;
 }
 
@@ -220,7 +231,7 @@ atx_commands_acknowledge(AtxSession *session)
 						  "SELECT count(atomix.ack($1::bigint, n)) FROM unnest($2::bigint[]) AS n",
 						  2, values, acks_answered, session);
 	request->repeatable = true;
-	request->patience = PATIENCE;
+	request->patience = patience_of(session);
 	session->acking = true;
 	session->acks_sent = session->acks_count;
 	atx_request_push(session->client, request);

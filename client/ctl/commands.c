@@ -137,7 +137,7 @@ const CtlCommand ctl_commands[] = {
 		SQL(CTL_WRITES | CTL_SINGLE | CTL_TELLS, 2, 3,
 			"SELECT atomix.semaphore_release(:1::bigint, :2::text, :3::bigint, :namespace::text) AS released")},
 	{"semaphore resize", "NAME PERMITS", "set how many permits there are",
-		"How many there were.", "semaphore resize builds 4", NS,
+		"How many there are now.", "semaphore resize builds 4", NS,
 		SQL(CTL_WRITES | CTL_SINGLE, 2, 2,
 			"SELECT atomix.semaphore_resize(:1::text, :2::int, :namespace::text) AS permits")},
 	{"ticket wait", "SESSION TICKET", "wait for a turn in a queue",

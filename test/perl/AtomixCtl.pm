@@ -79,7 +79,8 @@ sub exit_code
 
 # A proxy to a node, on the loopback interface: the connection string by which
 # it is reached, and its process id.  After SIGUSR1 it is silent: it keeps all
-# connections, and takes new ones, but passes nothing on.
+# connections, and takes new ones, but passes nothing on.  After SIGUSR2 it
+# passes on what clients send, but no answers.
 sub start_proxy
 {
 	my ($node) = @_;
@@ -99,11 +100,14 @@ sub start_proxy
 	}
 
 	my $silent = 0;
+	my $mute = 0;
 	my $parent = getppid();
 	my $select = IO::Select->new($listener);
 	my (%peer, @kept);
 
+	my %is_server;
 	$SIG{USR1} = sub { $silent = 1 };
+	$SIG{USR2} = sub { $mute = 1 };
 	# Not longer than the test.
 	while (getppid() == $parent)
 	{
@@ -117,6 +121,7 @@ sub start_proxy
 				next if $silent;
 				my $server = IO::Socket::UNIX->new(Peer => $path) or next;
 				@peer{ $client, $server } = ($server, $client);
+				$is_server{$server} = 1;
 				$select->add($client, $server);
 			}
 			elsif ($silent)
@@ -129,7 +134,7 @@ sub start_proxy
 
 				if (sysread $ready, my $bytes, 65536)
 				{
-					syswrite $peer, $bytes;
+					syswrite $peer, $bytes if !$mute || !$is_server{$ready};
 				}
 				else
 				{
