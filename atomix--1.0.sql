@@ -112,6 +112,7 @@ CREATE TABLE atomix.session (
   labels jsonb,
   config bytea,
   declared jsonb,
+  attached jsonb,
   CONSTRAINT session_pkey PRIMARY KEY (session_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX session_todo ON atomix.session (state, version) WHERE version IS NULL OR state = 'closing';
@@ -122,6 +123,7 @@ COMMENT ON COLUMN atomix.session.version IS 'Position of its latest change among
 COMMENT ON COLUMN atomix.session.owner IS 'Role that opened it; its members may use and end it.';
 COMMENT ON COLUMN atomix.session.cause IS 'Why it ended: closed by its owner, expired, or ended by an administrator.';
 COMMENT ON COLUMN atomix.session.declared IS 'Services it is still to open; null once it has opened all it declared.';
+COMMENT ON COLUMN atomix.session.attached IS 'Services it had open when it ended; null: none, or it lives.';
 COMMENT ON COLUMN atomix.session.ack_floor IS 'All command numbers up to it were acknowledged when the session ended; null while it lives, and once its outcomes are forgotten.';
 REVOKE ALL ON TABLE atomix.session FROM PUBLIC;
 
@@ -381,7 +383,7 @@ RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_open_session'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.open_session(interval, text, text, jsonb, bytea, jsonb, integer) IS
-  'Opens a session and returns its id. It lives for timeout (null: atomix.session_timeout) after each keep_alive and is never ended earlier. labels: object of strings. services: those it is going to open, as objects with type, name and perhaps namespace; until it has opened all it is opening. Errors: 22023 argument out of bounds, 42704 unknown type of a service, 57P03 server not ready, 25006 read-only.';
+  'Opens a session and returns its id. It lives for timeout (null: atomix.session_timeout) after each keep_alive and is never ended earlier. labels: object of strings. config: a serialised google.protobuf.Any. services: those it is going to open, as objects with type, name and perhaps namespace; until it has opened all it is opening. Errors: 22P03 config is no Any, 22023 argument out of bounds, 42704 unknown type of a service, 57P03 server not ready, 25006 read-only.';
 
 CREATE FUNCTION atomix.keep_alive(session_id bigint)
 RETURNS interval
@@ -462,6 +464,27 @@ AS 'MODULE_PATHNAME', 'atomix_session_fetch'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.session_fetch(bytea, integer) IS
   'Messages of streams of a session, as ResponseHeader and output, up to max_rows: of the streams that the header lists after their response_id, else of the command with its request_id, else of all. It changes nothing. Errors: 22P03 bytes that do not decode, MX004 number already acknowledged, 22023 negative max_rows, 22004 null.';
+
+--
+-- Service atomix.runtime.v1.SessionService
+--
+
+CREATE FUNCTION atomix.runtime_get_session(request bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_runtime_get_session'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.runtime_get_session(bytea) IS
+  'rpc atomix.runtime.v1.SessionService.GetSession: GetSessionRequest to GetSessionResponse, of the newest open session with that name, else of the newest. Errors: MX001 unknown session, 22P03 bytes that do not decode, 54000 too large.';
+
+CREATE FUNCTION atomix.runtime_list_sessions(
+  request bytea,
+  after_version bigint DEFAULT 0,
+  max_wait interval DEFAULT '0')
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'atomix_runtime_list_sessions'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.runtime_list_sessions(bytea, bigint, interval) IS
+  'rpc atomix.runtime.v1.SessionService.ListSessions: ListSessionsRequest to ListSessionsResponse, of sessions that have changed after a version. With watch it waits until there is one, at most max_wait and atomix.max_wait. The greatest version of the answer is where to go on. Errors: 22P03 bytes that do not decode, 54000 too large, 22023 argument out of bounds, 22004 null.';
 
 --
 -- Service atomix.multiraft.v1.Partition

@@ -12,7 +12,7 @@ SET application_name = 'regression';
 SELECT atomix.open_session() AS plain \gset
 SELECT atomix.open_session(
   timeout => '8 min', name => 'one', kind => 'worker',
-  labels => '{"zone": "a", "rack": ""}', config => '\x00ff',
+  labels => '{"zone": "a", "rack": ""}', config => '\x0a07742f7468696e671202ff00',
   services => '[]', partition_id => 1) AS full \gset
 SELECT atomix.open_session('1 day', NULL, NULL, '{}', NULL, '[]', 1) AS longest \gset
 SELECT :plain < :full AND :full < :longest AS ids_rise;

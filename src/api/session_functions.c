@@ -18,10 +18,12 @@
 #include "utils/timestamp.h"
 
 #include "api/arguments.h"
+#include "base/codec.h"
 #include "base/duration.h"
 #include "base/errors.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
+#include "google/protobuf/any.pb-c.h"
 #include "tables/attachment.h"
 
 PG_FUNCTION_INFO_V1(atomix_open_session);
@@ -98,6 +100,16 @@ check_declared_service(const JsonbValue *element)
 	atx_raise_unless_done(atx_check_service_name(namespace ? namespace : "", name));
 }
 
+/* A serialised Any, or NULL: clients of the runtime's service get it as that. */
+static bytea *
+config_argument(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		return NULL;
+	(void) atx_decode_datum(&google__protobuf__any__descriptor, PG_GETARG_DATUM(n));
+	return PG_GETARG_BYTEA_PP(n);
+}
+
 /* The services that the session is going to open; NULL if none. */
 static Jsonb *
 services_argument(FunctionCallInfo fcinfo, int n)
@@ -136,7 +148,7 @@ atomix_open_session(PG_FUNCTION_ARGS)
 	spec.name = atx_text_argument(fcinfo, 1);
 	spec.kind = atx_text_argument(fcinfo, 2);
 	spec.labels = labels_argument(fcinfo, 3);
-	spec.config = PG_ARGISNULL(4) ? NULL : PG_GETARG_BYTEA_PP(4);
+	spec.config = config_argument(fcinfo, 4);
 	spec.services = services_argument(fcinfo, 5);
 	atx_refuse_null(PG_ARGISNULL(6), "partition_id");
 	spec.partition_id = PG_GETARG_INT32(6);

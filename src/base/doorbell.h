@@ -17,6 +17,9 @@
 /* Longest time a waiter sleeps between two looks of its own. */
 #define ATX_POLL_INTERVAL	ATX_TICKS_PER_SEC
 
+/* Where it is rung for versions of sessions. */
+#define ATX_CHANNEL_VERSIONS	INT64CONST(0)
+
 /* Rings no worker has taken, of all databases. */
 #define ATX_DOORBELL_QUEUE	4096
 

@@ -242,6 +242,7 @@ atx_number_step(bool *passed_over)
 	found = atx_session_number(ids, count, &changes);
 	for (int i = 0; i < found; i++)
 		tell(&changes[i]);
+	atx_doorbell_wake(ATX_CHANNEL_VERSIONS);
 	for (int i = 0; i < count; i++)
 		atx_unlock_shared(ATX_LOCK_SESSION, ids[i]);
 	return count == ATX_END_BATCH;

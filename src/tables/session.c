@@ -54,7 +54,8 @@ enum
 	SESSION_LABELS,
 	SESSION_CONFIG,
 	SESSION_DECLARED,
-	SESSION_COLUMNS = SESSION_DECLARED
+	SESSION_ATTACHED,
+	SESSION_COLUMNS = SESSION_ATTACHED
 };
 
 /* What is written by row has no version yet, which is the condition. */
@@ -75,12 +76,6 @@ typedef struct Standing
 
 static AtxStatement leave_closing = {
 	"UPDATE atomix.session SET state = 'closing' WHERE session_id = $1",
-	1, {INT8OID}
-};
-
-static AtxStatement lock_opening = {
-	"SELECT FROM atomix.session WHERE session_id = $1 AND state = 'opening'"
-	" FOR NO KEY UPDATE",
 	1, {INT8OID}
 };
 
@@ -156,11 +151,33 @@ static AtxStatement finish_sessions = {
 	1, {INT8OID}
 };
 
-/* All states are named so that both columns of the index are used. */
+/*
+ * All states are named so that both columns of the index are used.  One whose
+ * services somebody is just opening or closing is left until he has committed.
+ */
 static AtxStatement find_unnumbered = {
 	"SELECT session_id FROM atomix.session WHERE version IS NULL"
-	" AND state = ANY ('{opening,opened,closing,closed,expired}') LIMIT $1",
+	" AND state = ANY ('{opening,opened,closing,closed,expired}') LIMIT $1"
+	" FOR NO KEY UPDATE SKIP LOCKED",
 	1, {INT8OID}
+};
+
+static AtxStatement services_changed = {
+	"UPDATE atomix.session SET version = NULL WHERE session_id = ANY ($1)"
+	" RETURNING state = 'opening'",
+	1, {INT8ARRAYOID}
+};
+
+/* What a session had open, for those who look at it after its end. */
+static AtxStatement keep_attached = {
+	"UPDATE atomix.session s SET attached = ("
+	"SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+	"'type', v.type, 'namespace', v.namespace, 'name', v.name))"
+	" FROM atomix.attachment a JOIN atomix.service v ON v.service_id = a.service_id"
+	" WHERE a.session_id = s.session_id)"
+	" WHERE s.session_id = ANY ($1) AND EXISTS ("
+	"SELECT FROM atomix.attachment a WHERE a.session_id = s.session_id)",
+	1, {INT8ARRAYOID}
 };
 
 /* No IS NULL: by the index for that, each batch would read all that wait. */
@@ -289,6 +306,7 @@ atx_session_insert(int64 session_id, const AtxSessionSpec *spec, Oid owner,
 	set_varlena(values, nulls, SESSION_LABELS, spec->labels);
 	set_varlena(values, nulls, SESSION_CONFIG, spec->config);
 	set_varlena(values, nulls, SESSION_DECLARED, spec->services);
+	set_varlena(values, nulls, SESSION_ATTACHED, NULL);
 	atx_cursor_open(&cursor, &session_table, true);
 	atx_cursor_insert(&cursor, values, nulls);
 	atx_cursor_close(&cursor);
@@ -343,6 +361,9 @@ write_closed(int64 session_id, const char *cause, const char *reason,
 static void
 detach_all(const int64 *session_ids, int count)
 {
+	Datum		values[] = {atx_int64_array(session_ids, count)};
+
+	(void) atx_execute(&keep_attached, values, NULL);
 	atx_stream_forget_sessions(session_ids, count);
 	atx_attachment_delete_all(session_ids, count);
 }
@@ -379,6 +400,23 @@ atx_session_leave_closing(int64 session_id)
 }
 
 /*
+ * Services of sessions were opened, closed or deleted, which is a change of
+ * these; true if there is one that is opening.  It is written also where the
+ * latest change has no version yet: whoever is just numbering that does not
+ * see this one.
+ */
+bool
+atx_session_services_changed(const int64 *session_ids, int count)
+{
+	Datum		values[] = {atx_int64_array(session_ids, count)};
+
+	if (atx_execute(&services_changed, values, NULL) == 0)
+		return false;
+	atx_transaction_wakes_worker();
+	return DatumGetBool(atx_result_datum(0, 1));
+}
+
+/*
  * The session has opened a service: if it was the last of those declared, it
  * is no longer opening.
  */
@@ -387,10 +425,9 @@ atx_session_service_opened(int64 session_id)
 {
 	Datum		values[] = {Int64GetDatum(session_id)};
 
-	/* Of two that open the last ones, the second must see the first. */
-	if (atx_execute(&lock_opening, values, NULL) > 0 &&
-		atx_execute(&opened_all, values, NULL) > 0)
-		atx_transaction_wakes_worker();
+	/* Of two that open the last ones, the second waits and sees the first. */
+	if (atx_session_services_changed(&session_id, 1))
+		(void) atx_execute(&opened_all, values, NULL);
 }
 
 static bool

@@ -47,6 +47,10 @@ INSERT INTO contract VALUES
     'record', 'v', 'u', false),
   ('session_fetch', 'header bytea, max_rows integer DEFAULT 1000',
     'TABLE(header bytea, payload bytea)', 'v', 'u', false),
+  ('runtime_get_session', 'request bytea', 'bytea', 'v', 'u', false),
+  ('runtime_list_sessions',
+    'request bytea, after_version bigint DEFAULT 0, max_wait interval DEFAULT ''00:00:00''::interval',
+    'bytea', 'v', 'u', false),
   ('partition_open_session', 'request bytea', 'bytea', 'v', 'u', false),
   ('partition_keep_alive', 'request bytea', 'bytea', 'v', 'u', false),
   ('partition_close_session', 'request bytea', 'bytea', 'v', 'u', false),
@@ -351,7 +355,8 @@ CREATE TEMP TABLE required AS
     -- It shows what there is to show, and nulls of the outer join.
     AND f.proname <> '_lease_times'
     -- A null there means as long as may be.
-    AND NOT (f.proname IN ('wait_events', 'wait_ticket') AND f.proargnames[n] = 'timeout');
+    AND NOT (f.proname IN ('wait_events', 'wait_ticket') AND f.proargnames[n] = 'timeout')
+    AND NOT (f.proname = 'runtime_list_sessions' AND f.proargnames[n] = 'max_wait');
 SELECT cmp_ok((SELECT count(*) FROM required), '>=', 180::bigint, 'there are arguments that must not be null');
 SELECT throws_ok(format('SELECT atomix.%I(%s)', proname, arguments), '22004', NULL,
     format('%s: a null as %s is an error', proname, argument))

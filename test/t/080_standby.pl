@@ -133,6 +133,9 @@ my %works = (
 	partition_query => "$query_headers, $input",
 	partition_watch => request('WatchPartitionRequest', 'partition_id: 1'),
 	query => "$session, $counter, '\\x1a00', 1",
+	runtime_get_session =>
+	  message('atomix.runtime.v1.GetSessionRequest', "session_id { name: '$session' }"),
+	runtime_list_sessions => message('atomix.runtime.v1.ListSessionsRequest', ''),
 	session_events => '',
 	session_fetch => message('atomix.headers.RequestHeader', "session_id: $session request_id: 2"),
 	wait_events => "$session, '0'",
@@ -263,6 +266,7 @@ for my $query (
 	"SELECT atomix.outcome($session, n) FROM generate_series(1, 4) AS n",
 	'SELECT * FROM atomix.partition_events(1)',
 	'SELECT * FROM atomix.session_events()',
+	"SELECT atomix.runtime_list_sessions('')",
 	"SELECT encode(partition_watch, 'hex') FROM atomix.partition_watch('')",
 	"SELECT * FROM atomix.query($session, $counter, '\\x1a00', 1)",
 	"SELECT revision, type, key FROM atomix.watch('m', $revision - 1)",
