@@ -38,8 +38,10 @@ SELECT count(*) FROM atomix.sessions WHERE session_id = :gone;
 -- Every method answers no bytes as its function does, by either slash
 --
 CREATE FUNCTION pg_temp.shown(message text, bytes bytea) RETURNS text LANGUAGE sql AS $$
-  SELECT regexp_replace(regexp_replace(atomix.message_to_json(message, bytes)::text,
-    '"(leader|timestamp)": "[^"]*"', '"\1": "..."', 'g'), '\d{12,}', 'ID', 'g')
+  SELECT regexp_replace(regexp_replace(regexp_replace(atomix.message_to_json(message, bytes)::text,
+    '"(leader|timestamp)": "[^"]*"', '"\1": "..."', 'g'), '\d{12,}', 'ID', 'g'),
+    -- Those that other tests have left.
+    '^{"sessions": \[.*\]}$', '{"sessions": ["..."]}')
 $$;
 CREATE FUNCTION pg_temp.answers(call text, path text, request bytea) RETURNS text LANGUAGE sql AS $$
   SELECT test.undone(format('SELECT string_agg(pg_temp.shown(%L, c), '' '') FROM atomix.%s(%s%L) AS c',

@@ -58,6 +58,8 @@ static const Method methods[] = {
 	{&atomix__multiraft__v1__partition__descriptor, "KeepAlive", "partition_keep_alive"},
 	{&atomix__multiraft__v1__partition__descriptor, "CloseSession", "partition_close_session"},
 	{&atomix__multiraft__v1__partition__descriptor, "Watch", "partition_watch"},
+	{&atomix__runtime__v1__session_service__descriptor, "GetSession", "runtime_get_session"},
+	{&atomix__runtime__v1__session_service__descriptor, "ListSessions", "runtime_list_sessions"},
 };
 
 /* The method's path, palloc'd; the name of its package as it was published. */
