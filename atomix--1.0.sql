@@ -153,6 +153,29 @@ COMMENT ON COLUMN atomix.lease.check_epoch IS 'Clock epoch of check_at.';
 REVOKE ALL ON TABLE atomix.lease FROM PUBLIC;
 
 --
+-- Rights
+--
+
+-- Kept by the role's id on the server named, by its name where a dump has
+-- brought the row to another one: see tables/grant.c.
+CREATE TABLE atomix.namespace_grant (
+  server bigint NOT NULL,
+  role oid NOT NULL,
+  is_prefix boolean NOT NULL,
+  namespace text COLLATE "C" NOT NULL,
+  role_name text NOT NULL,
+  privileges text NOT NULL,
+  CONSTRAINT namespace_grant_pkey PRIMARY KEY (namespace, is_prefix, server, role)
+);
+COMMENT ON TABLE atomix.namespace_grant IS 'What roles may do in namespaces. It is changed by grant_namespace and revoke_namespace, of which all processes are told.';
+COMMENT ON COLUMN atomix.namespace_grant.server IS 'System identifier of the server on which role is the id of the role.';
+COMMENT ON COLUMN atomix.namespace_grant.role IS 'Role that may; 0 is every role.';
+COMMENT ON COLUMN atomix.namespace_grant.is_prefix IS 'The grant is about all namespaces that begin with the name.';
+COMMENT ON COLUMN atomix.namespace_grant.role_name IS 'Name of the role, by which it is found on another server.';
+COMMENT ON COLUMN atomix.namespace_grant.privileges IS 'read, write, or admin; each includes those before it.';
+REVOKE ALL ON TABLE atomix.namespace_grant FROM PUBLIC;
+
+--
 -- Services and the commands that sessions apply to them
 --
 
@@ -1274,6 +1297,29 @@ COMMENT ON FUNCTION atomix.set_lock_delay(text, interval, text) IS
   'Sets for how long after its holder''s session expired a lock is not granted to another. It does not apply to a clean release. Errors: 22023 negative delay, MX008 the service has another type, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 REVOKE ALL ON FUNCTION atomix.set_lock_delay(text, interval, text) FROM PUBLIC;
 
+CREATE FUNCTION atomix.grant_namespace(
+  namespace text,
+  role text,
+  privileges text,
+  prefix boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_grant_namespace'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.grant_namespace(text, text, text, boolean) IS
+  'Lets a role, or public, use a namespace, or all that begin with it if prefix is true: read; write, which includes it; admin, which includes both. It replaces what the role was granted on the same name. The caller must be allowed to administer all of it. Errors: 42501 not allowed, 42704 no such role, 22023 unknown privileges, 57P03 server not ready, 25006 read-only.';
+REVOKE ALL ON FUNCTION atomix.grant_namespace(text, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION atomix.revoke_namespace(
+  namespace text,
+  role text,
+  prefix boolean DEFAULT false)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_revoke_namespace'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.revoke_namespace(text, text, boolean) IS
+  'Takes back what grant_namespace gave with the same name and prefix; false if that was nothing. Sessions keep what they hold until they close it. Errors: 42501 not allowed, 42704 no such role, 57P03 server not ready, 25006 read-only.';
+REVOKE ALL ON FUNCTION atomix.revoke_namespace(text, text, boolean) FROM PUBLIC;
+
 CREATE FUNCTION atomix.tick()
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_tick'
@@ -1349,6 +1395,21 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix._workers() IS
   'For the view workers: the worker of this database, and for members of pg_monitor those of all.';
 
+CREATE FUNCTION atomix._may(namespace text, privileges text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'atomix_may'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix._may(text, text) IS
+  'For the views: may the role that asks do that in the namespace? Errors: 22004 null, 22023 unknown privileges.';
+
+CREATE FUNCTION atomix._namespace_grants(
+  OUT namespace text, OUT is_prefix boolean, OUT role text, OUT privileges text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'atomix_namespace_grants'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix._namespace_grants() IS
+  'For the view namespace_grants: the grants that the role that asks may see.';
+
 CREATE VIEW atomix.sessions WITH (security_barrier) AS
   SELECT s.session_id, s.partition_id, s.name, s.kind,
     COALESCE(s.labels, '{}'::pg_catalog.jsonb) AS labels,
@@ -1396,7 +1457,8 @@ CREATE VIEW atomix.services WITH (security_barrier) AS
       WHERE a.service_id OPERATOR(pg_catalog.=) s.service_id) AS sessions,
     (SELECT pg_catalog.count(*) FROM atomix.entry e
       WHERE e.service_id OPERATOR(pg_catalog.=) s.service_id) AS entries
-  FROM atomix.service s;
+  FROM atomix.service s
+  WHERE (atomix._may(s.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON VIEW atomix.services IS
   'Services: how many sessions have each open, and how many entries it has, with those whose time to live is over but that nobody has removed yet.';
 GRANT SELECT ON atomix.services TO PUBLIC;
@@ -1406,16 +1468,20 @@ CREATE VIEW atomix.attachments WITH (security_barrier) AS
   FROM atomix.attachment a
     JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) a.session_id
     LEFT JOIN atomix.service v ON v.service_id OPERATOR(pg_catalog.=) a.service_id
+      AND (atomix._may(v.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
   WHERE pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE')
     OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW atomix.attachments IS
-  'Which session has which service open; deleted: the service was deleted since.';
+  'Which session has which service open; deleted: the service was deleted since. What the role may not read (any more) is shown by its id only.';
 GRANT SELECT ON atomix.attachments TO PUBLIC;
 
 CREATE VIEW atomix.counters WITH (security_barrier) AS
-  SELECT namespace, name, value, service_id FROM atomix.service
-  WHERE type OPERATOR(pg_catalog.=) 'counter';
-COMMENT ON VIEW atomix.counters IS 'Counters with their values.';
+  SELECT s.namespace, s.name,
+    CASE WHEN atomix._may(s.namespace, 'read') THEN s.value END AS value, s.service_id
+  FROM atomix.service s
+  WHERE s.type OPERATOR(pg_catalog.=) 'counter'
+    AND (atomix._may(s.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+COMMENT ON VIEW atomix.counters IS 'Counters with their values; these are null for members of pg_monitor who may not read the namespace.';
 GRANT SELECT ON atomix.counters TO PUBLIC;
 
 CREATE VIEW atomix.maps WITH (security_barrier) AS
@@ -1423,7 +1489,9 @@ CREATE VIEW atomix.maps WITH (security_barrier) AS
     (SELECT pg_catalog.count(*) FROM atomix.entry e
       WHERE e.service_id OPERATOR(pg_catalog.=) s.service_id) AS entries,
     s.service_id
-  FROM atomix.service s WHERE s.type OPERATOR(pg_catalog.=) 'map';
+  FROM atomix.service s
+  WHERE s.type OPERATOR(pg_catalog.=) 'map'
+    AND (atomix._may(s.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON VIEW atomix.maps IS
   'Maps with the number of their entries, as in view services.';
 GRANT SELECT ON atomix.maps TO PUBLIC;
@@ -1439,7 +1507,8 @@ CREATE VIEW atomix.locks WITH (security_barrier) AS
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
       AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
-  WHERE s.type OPERATOR(pg_catalog.=) 'lock';
+  WHERE s.type OPERATOR(pg_catalog.=) 'lock'
+    AND (atomix._may(s.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON VIEW atomix.locks IS
   'Locks: a row for each claim, granted or waiting, and one with nulls if there is none. Session 0: the delay after a session that expired. What is known of the session is shown to members of its owner''s role and of pg_monitor.';
 GRANT SELECT ON atomix.locks TO PUBLIC;
@@ -1455,7 +1524,8 @@ CREATE VIEW atomix.semaphores WITH (security_barrier) AS
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
       AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
-  WHERE s.type OPERATOR(pg_catalog.=) 'semaphore';
+  WHERE s.type OPERATOR(pg_catalog.=) 'semaphore'
+    AND (atomix._may(s.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON VIEW atomix.semaphores IS
   'Semaphores: a row for each claim, granted or waiting, and one with nulls if there is none. What is known of the session is shown as in view locks.';
 GRANT SELECT ON atomix.semaphores TO PUBLIC;
@@ -1471,7 +1541,8 @@ CREATE VIEW atomix.elections WITH (security_barrier) AS
     LEFT JOIN atomix.session e ON e.session_id OPERATOR(pg_catalog.=) c.session_id
       AND (pg_catalog.pg_has_role(e.owner::pg_catalog.oid, 'USAGE')
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
-  WHERE s.type OPERATOR(pg_catalog.=) 'election';
+  WHERE s.type OPERATOR(pg_catalog.=) 'election'
+    AND (atomix._may(s.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 COMMENT ON VIEW atomix.elections IS
   'Elections: a row for each candidate, who leads is granted, the others follow in order of queue_position; one with nulls if there is none. The owner is shown as in view locks.';
 GRANT SELECT ON atomix.elections TO PUBLIC;
@@ -1484,11 +1555,18 @@ CREATE VIEW atomix.streams WITH (security_barrier) AS
   FROM atomix.stream t
     JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) t.session_id
     LEFT JOIN atomix.service v ON v.service_id OPERATOR(pg_catalog.=) t.service_id
+      AND (atomix._may(v.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
   WHERE pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE')
     OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW atomix.streams IS
   'Streams: how far each is acknowledged, and how many revisions its service is ahead of that.';
 GRANT SELECT ON atomix.streams TO PUBLIC;
+
+CREATE VIEW atomix.namespace_grants WITH (security_barrier) AS
+  SELECT namespace, is_prefix, role, privileges FROM atomix._namespace_grants();
+COMMENT ON VIEW atomix.namespace_grants IS
+  'What roles were granted on namespaces, or, where is_prefix is true, on all that begin with the name: those of the roles one is a member of, those of namespaces one may administer, and all for members of pg_monitor.';
+GRANT SELECT ON atomix.namespace_grants TO PUBLIC;
 
 --
 -- Dump: what outlives the server. Sessions and leases do not.
@@ -1502,3 +1580,4 @@ SELECT pg_catalog.pg_extension_config_dump('atomix.partition_term', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.service', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.entry', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.intervention', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.namespace_grant', '');

@@ -24,6 +24,7 @@
 #include "base/settings.h"
 #include "commands/dispatch.h"
 #include "commands/jump.h"
+#include "commands/rights.h"
 
 /* What is looked up once per call site. */
 typedef struct Signature
@@ -221,6 +222,9 @@ atx_typed_begin(FunctionCallInfo fcinfo, const char *function,
 
 	atx_require_writable(psprintf("atomix.%s()", function));
 	atx_scope_enter(&typed->scope);
+	/* Before an answer is repeated, too. */
+	atx_require_right(atx_required_text(fcinfo, namespace_argument, "namespace"),
+					  ATX_PRIVILEGE_WRITE);
 	if (PG_ARGISNULL(session_argument))
 		atx_raise_unless_done(atx_await_authority(&numbered->authority));
 	else

@@ -26,6 +26,7 @@
 #include "base/spi.h"
 
 static bool own_snapshot = false;	/* in the present scope */
+static Oid	scope_caller = InvalidOid;	/* of the present scope */
 
 /*
  * Start running statements with the rights of the given extension's owner.
@@ -45,6 +46,8 @@ atx_scope_enter_as(AtxScope *scope, const AtxExtension *extension)
 	AtxPinSearchPath(&scope->pin);
 	SPI_connect();
 	own_snapshot = false;
+	scope->outer_caller = scope_caller;
+	scope_caller = scope->caller;
 }
 
 /*
@@ -98,6 +101,16 @@ atx_scope_leave(AtxScope *scope)
 	AtxUnpinSearchPath(&scope->pin);
 	SetUserIdAndSecContext(scope->caller, scope->caller_context);
 	MemoryContextSwitchTo(scope->caller_memory);
+	scope_caller = scope->outer_caller;
+}
+
+/*
+ * The role that called us, in the present scope.
+ */
+Oid
+atx_scope_caller(void)
+{
+	return scope_caller;
 }
 
 /*
@@ -169,6 +182,16 @@ uint64
 atx_execute(AtxStatement *statement, const Datum *values, const char *nulls)
 {
 	return execute_in(atx_scope_snapshot(), statement, values, nulls);
+}
+
+/*
+ * The same with the latest snapshot even in a scope that shows the caller its
+ * own: for what must not be decided by what was true once.
+ */
+uint64
+atx_execute_now(AtxStatement *statement, const Datum *values, const char *nulls)
+{
+	return execute_in(GetLatestSnapshot(), statement, values, nulls);
 }
 
 /*

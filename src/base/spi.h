@@ -33,6 +33,7 @@ typedef struct AtxScope
 {
 	const AtxExtension *extension;
 	Oid			caller;			/* the role that called us */
+	Oid			outer_caller;	/* that of the scope around this one, if any */
 	int			caller_context;
 	AtxSearchPathPin pin;
 	MemoryContext caller_memory;	/* for results that outlive the scope */
@@ -44,9 +45,11 @@ extern void atx_scope_read_on(void);
 extern void atx_scope_enter_as(AtxScope *scope, const AtxExtension *extension);
 extern void atx_scope_forget(void);
 extern void atx_scope_leave(AtxScope *scope);
+extern Oid	atx_scope_caller(void);
 
 extern Snapshot atx_scope_snapshot(void);
 extern uint64 atx_execute(AtxStatement *statement, const Datum *values, const char *nulls);
+extern uint64 atx_execute_now(AtxStatement *statement, const Datum *values, const char *nulls);
 extern void atx_refuse_changed(void);
 extern pg_noreturn void atx_refuse_word(const char *table, const char *word);
 extern int	atx_word_position(const char *table, const char *const *words, int count,

@@ -18,6 +18,7 @@
 #include "base/private_lock.h"
 #include "commands/claiming.h"
 #include "commands/dispatch.h"
+#include "commands/rights.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
 #include "services/claims.h"
@@ -41,15 +42,13 @@ typedef struct CachedType
 } CachedType;
 
 /*
- * The type of a service, NULL if there is none (any more).  It never changes
- * and no id is given out twice, so it may be remembered.
+ * Types of services in namespace '', where anybody may know of them.  A type
+ * never changes and no id is given out twice, so they may be remembered.
  */
-static const AtxServiceType *
-type_of_service(int64 service_id)
+static CachedType *
+cached_type(int64 service_id, HASHACTION action)
 {
 	static HTAB *cache = NULL;
-	CachedType *cached;
-	AtxService	service;
 
 	if (cache != NULL && hash_get_num_entries(cache) >= MAX_CACHED_TYPES)
 	{
@@ -62,14 +61,34 @@ type_of_service(int64 service_id)
 
 		cache = hash_create("atomix types of services", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
-	cached = hash_search(cache, &service_id, HASH_FIND, NULL);
+	return hash_search(cache, &service_id, action, NULL);
+}
+
+/*
+ * The type of a service that the caller's session has open, NULL if it has
+ * not; *namespace is the one in which the caller has to have rights, or NULL.
+ * What others have open is not even decoded for, or waited for: by that one
+ * would know of it.
+ */
+static const AtxServiceType *
+type_of_service(int64 session_id, int64 service_id, const char **namespace)
+{
+	CachedType *cached = cached_type(service_id, HASH_FIND);
+	const AtxServiceType *type;
+	AtxAdmission admission;
+
+	*namespace = NULL;
 	if (cached != NULL)
 		return cached->type;
-	if (!atx_service_load(service_id, &service))
+	if (!atx_command_admit(session_id, 0, service_id, atx_scope_caller(), &admission) ||
+		!admission.attached)
 		return NULL;
-	cached = hash_search(cache, &service_id, HASH_ENTER, NULL);
-	cached->type = atx_service_type_get(service.type);
-	return cached->type;
+	type = atx_service_type_get(admission.service.type);
+	if (admission.service.namespace[0] != '\0')
+		*namespace = admission.service.namespace;
+	else
+		cached_type(service_id, HASH_ENTER)->type = type;
+	return type;
 }
 
 static int64
@@ -79,9 +98,14 @@ entry_lock(int64 service_id, const char *key)
 									   (uint64) service_id);
 }
 
-/* The operation of a service of that type (NULL: of none). */
+/*
+ * The operation of a service of that type (NULL: of none), which is in a
+ * namespace where the caller must have rights, or in one where he need not
+ * (NULL).  ERROR 42501 if he may not do that.
+ */
 static Operation
-decode_as(const AtxServiceType *type, int64 service_id, const AtxPayload *payload)
+decode_as(const AtxServiceType *type, int64 service_id, const char *namespace,
+		  const AtxPayload *payload)
 {
 	Operation	operation = {.type = type};
 
@@ -92,13 +116,18 @@ decode_as(const AtxServiceType *type, int64 service_id, const AtxPayload *payloa
 		if (operation.access == ATX_ACCESS_SHARED && operation.type->key != NULL)
 			operation.entry = entry_lock(service_id, operation.type->key(operation.input));
 	}
+	if (namespace != NULL)
+		atx_require_right(namespace, atx_privilege_for(operation.access));
 	return operation;
 }
 
 static Operation
-decode(int64 service_id, const AtxPayload *payload)
+decode(int64 session_id, int64 service_id, const AtxPayload *payload)
 {
-	return decode_as(type_of_service(service_id), service_id, payload);
+	const char *namespace;
+	const AtxServiceType *type = type_of_service(session_id, service_id, &namespace);
+
+	return decode_as(type, service_id, namespace, payload);
 }
 
 /*
@@ -106,9 +135,10 @@ decode(int64 service_id, const AtxPayload *payload)
  * the lock of the entry that it changes, if it is the only one, else 0.
  */
 AtxAccess
-atx_payload_access(int64 service_id, const AtxPayload *payload, int64 *entry)
+atx_payload_access(int64 session_id, int64 service_id, const AtxPayload *payload,
+				   int64 *entry)
 {
-	Operation	operation = decode(service_id, payload);
+	Operation	operation = decode(session_id, service_id, payload);
 
 	*entry = operation.entry;
 	return operation.access;
@@ -248,7 +278,7 @@ atx_command(AtxScope *scope, const AtxAddress *address, const AtxPayload *payloa
 		.operation = ATX_OPERATION_SERVICE,
 		.fingerprint = fingerprint_of(address->service_id, payload)
 	};
-	Operation	operation = decode(address->service_id, payload);
+	Operation	operation = decode(address->session_id, address->service_id, payload);
 	AtxAnswer	answer = atx_numbered_begin(scope, &numbered, operation.access);
 
 	if (answer.outcome != ATX_DONE)
@@ -277,7 +307,7 @@ typedef struct Batch
 } Batch;
 
 static AtxAccess
-decode_all(Batch *batch, int64 service_id, int count)
+decode_all(Batch *batch, const AtxAddress *address, int count)
 {
 	AtxAccess	access = ATX_ACCESS_NONE;
 
@@ -286,7 +316,8 @@ decode_all(Batch *batch, int64 service_id, int count)
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		batch->operations[i] = decode(service_id, &batch->payloads[i]);
+		batch->operations[i] = decode(address->session_id, address->service_id,
+									  &batch->payloads[i]);
 		access = Max(access, batch->operations[i].access);
 		if (batch->operations[i].entry != 0)
 			batch->entries[batch->nentries++] = batch->operations[i].entry;
@@ -423,7 +454,7 @@ atx_commands(AtxScope *scope, const AtxAddress *address, const AtxPayload *paylo
 		},
 		.payloads = payloads
 	};
-	AtxAccess	access = decode_all(&batch, address->service_id, count);
+	AtxAccess	access = decode_all(&batch, address, count);
 	AtxAnswer	answer = atx_numbered_begin_many(scope, &batch.numbered, count, access);
 
 	if (answer.outcome != ATX_DONE)
@@ -473,7 +504,7 @@ atx_query(AtxScope *scope, const AtxAddress *address, const AtxPayload *payload,
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
-	operation = decode(address->service_id, payload);
+	operation = decode(address->session_id, address->service_id, payload);
 	result->state = ATX_COMMAND_COMPLETE;
 	result->index = atx_index_newest();
 	result->replayed = false;
@@ -580,10 +611,16 @@ atx_command_close(AtxScope *scope, const AtxAddress *address, AtxResult *result,
 		.service_id = address->service_id,
 		.operation = ATX_OPERATION_CLOSE
 	};
+	AtxAdmission admission;
+	bool		attached;
 	AtxAnswer	answer;
 
 	memcpy(numbered.fingerprint.bytes, &address->service_id, sizeof(address->service_id));
-	answer = atx_numbered_begin(scope, &numbered, ATX_ACCESS_RELEASE);
+	/* Who has not opened it does not wait for it. */
+	attached = atx_command_admit(address->session_id, 0, address->service_id, scope->caller,
+								 &admission) && admission.attached;
+	answer = atx_numbered_begin(scope, &numbered,
+								attached ? ATX_ACCESS_RELEASE : ATX_ACCESS_NONE);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (numbered.replay)
@@ -592,7 +629,7 @@ atx_command_close(AtxScope *scope, const AtxAddress *address, AtxResult *result,
 		return answer;
 	}
 	*detached = false;
-	if (numbered.admission.attached)
+	if (attached && numbered.admission.attached)
 	{
 		AtxCall		call = call_of(&numbered);
 
@@ -623,14 +660,30 @@ fingerprint_of_named(const AtxNamedService *named, const AtxPayload *payload)
 	return atx_fingerprint(&request);
 }
 
+/* The id of the service that has the name, for who may know of it; 0: none. */
+static int64
+id_of_named(const AtxNamedService *named)
+{
+	atx_require_right(named->namespace, ATX_PRIVILEGE_READ);
+	return atx_service_id(named->namespace, named->name);
+}
+
+static const AtxServiceType *
+type_of_named(const AtxNamedService *named, int64 service_id)
+{
+	AtxService	service;
+
+	if (service_id != 0)
+		return atx_service_load(service_id, &service) ? atx_service_type_get(service.type) : NULL;
+	return named->type != NULL ? atx_service_type_find(named->type) : NULL;
+}
+
 /* Decode for the service that has the name, or for one that is to come. */
 static Operation
 decode_named(const AtxNamedService *named, int64 service_id, const AtxPayload *payload)
 {
-	if (service_id != 0)
-		return decode(service_id, payload);
-	return decode_as(named->type != NULL ? atx_service_type_find(named->type) : NULL,
-					 0, payload);
+	return decode_as(type_of_named(named, service_id), service_id,
+					 named->namespace, payload);
 }
 
 /*
@@ -639,8 +692,7 @@ decode_named(const AtxNamedService *named, int64 service_id, const AtxPayload *p
 bool
 atx_named_only_reads(const AtxNamedService *named, const AtxPayload *payload)
 {
-	Operation	operation = decode_named(named, atx_service_id(named->namespace, named->name),
-										 payload);
+	Operation	operation = decode_named(named, id_of_named(named), payload);
 
 	return operation.access == ATX_ACCESS_READ;
 }
@@ -678,7 +730,7 @@ open_named(AtxScope *scope, AtxNumbered *numbered, const AtxNamedService *named,
 	if (refusal->outcome != ATX_DONE)
 		return refusal->outcome == ATX_LIMIT_REACHED ? *refusal : ATX_ANSWER_DONE;
 	numbered->service_id = service_id;
-	*operation = decode(service_id, payload);
+	*operation = decode(numbered->session_id, service_id, payload);
 	return atx_numbered_begin(scope, numbered, operation->access);
 }
 
@@ -705,7 +757,7 @@ atx_named_command(AtxScope *scope, const AtxAddress *address, const AtxNamedServ
 		answer = atx_await_turn(scope, address->session_id, address->sequence_num);
 	if (answer.outcome != ATX_DONE)
 		return answer;
-	numbered.service_id = atx_service_id(named->namespace, named->name);
+	numbered.service_id = id_of_named(named);
 	operation = decode_named(named, numbered.service_id, payload);
 	answer = atx_numbered_begin(scope, &numbered, operation.access);
 	if (answer.outcome != ATX_DONE)
@@ -737,7 +789,7 @@ atx_named_query(AtxScope *scope, const AtxAddress *address, const AtxNamedServic
 	AtxAddress	found = *address;
 	AtxAnswer	answer;
 
-	found.service_id = atx_service_id(named->namespace, named->name);
+	found.service_id = id_of_named(named);
 	answer = atx_query(scope, &found, payload, result);
 	return answer.outcome == ATX_SERVICE_NOT_OPEN ? named_not_open(address, named) : answer;
 }

@@ -66,8 +66,8 @@ extern AtxAnswer atx_named_query(AtxScope *scope, const AtxAddress *address,
 								 const AtxPayload *payload, AtxResult *result);
 
 extern AtxMoment atx_moment_to_read(const AtxAuthority *authority);
-extern AtxAccess atx_payload_access(int64 service_id, const AtxPayload *payload,
-									int64 *entry);
+extern AtxAccess atx_payload_access(int64 session_id, int64 service_id,
+									const AtxPayload *payload, int64 *entry);
 extern AtxAnswer atx_command_create(AtxScope *scope, const AtxAddress *address,
 									const char *type, const char *namespace,
 									const char *name, AtxResult *result,

@@ -13,6 +13,7 @@
 
 #include "base/private_lock.h"
 #include "commands/elections.h"
+#include "commands/rights.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
 #include "services/feed.h"
@@ -187,9 +188,10 @@ use_to_end(const AtxClaimed *claimed, int64 token, AtxCall *call)
 {
 	AtxClaim	claim;
 	bool		found;
-	AtxAnswer	answer = atx_find_service(call, claimed->type, claimed->namespace,
-										  claimed->name, &found);
+	AtxAnswer	answer;
 
+	atx_require_right(claimed->namespace, ATX_PRIVILEGE_ADMIN);
+	answer = atx_find_service(call, claimed->type, claimed->namespace, claimed->name, &found);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (found && token > 0 && atx_claim_find(call->service.service_id, -token, &claim))
@@ -275,8 +277,10 @@ AtxAnswer
 atx_set_delay(AtxScope *scope, const AtxClaimed *claimed, int64 delay)
 {
 	AtxCall		call;
-	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, true, &call);
+	AtxAnswer	answer;
 
+	atx_require_right(claimed->namespace, ATX_PRIVILEGE_ADMIN);
+	answer = atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, true, &call);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	note_intervention(scope, claimed, &call, NULL, "set_lock_delay", NULL);
@@ -293,8 +297,10 @@ AtxAnswer
 atx_resize(AtxScope *scope, const AtxClaimed *claimed, int32 permits)
 {
 	AtxCall		call;
-	AtxAnswer	answer = atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, true, &call);
+	AtxAnswer	answer;
 
+	atx_require_right(claimed->namespace, ATX_PRIVILEGE_ADMIN);
+	answer = atx_claimed_manage(claimed, ATX_ACCESS_EXCLUSIVE, true, &call);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (call.service.value != permits)

@@ -17,6 +17,7 @@
 #include "base/transaction.h"
 #include "commands/feeds.h"
 #include "commands/jump.h"
+#include "commands/rights.h"
 #include "commands/services.h"
 #include "services/feed.h"
 #include "services/stream.h"
@@ -44,6 +45,8 @@ find(const AtxWatch *watch, AtxService *service)
 {
 	AtxAnswer	answer = atx_check_service_name(watch->namespace, watch->name);
 
+	if (answer.outcome == ATX_DONE)
+		atx_require_right(watch->namespace, ATX_PRIVILEGE_READ);
 	/* The position must fit the state that the transaction reads. */
 	atx_scope_read_on();
 	if (answer.outcome == ATX_DONE &&

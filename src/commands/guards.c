@@ -30,6 +30,7 @@
 #include "base/transaction.h"
 #include "commands/guards.h"
 #include "commands/jump.h"
+#include "commands/rights.h"
 #include "commands/services.h"
 #include "tables/session.h"
 
@@ -82,9 +83,11 @@ atx_assert_grant(AtxScope *scope, const AtxClaimed *claimed, int64 token)
 	AtxCall		call = {0};
 	bool		found;
 	AtxClaim	claim;
-	AtxAnswer	answer = atx_find_service(&call, claimed->type, claimed->namespace,
-										  claimed->name, &found);
+	AtxAnswer	answer;
 
+	atx_require_right(claimed->namespace, ATX_PRIVILEGE_WRITE);
+	answer = atx_find_service(&call, claimed->type, claimed->namespace, claimed->name,
+							  &found);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	if (!found || !is_granted(scope->caller, call.service.service_id, token, &claim))

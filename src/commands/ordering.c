@@ -17,6 +17,7 @@
 #include "base/arrays.h"
 #include "base/private_lock.h"
 #include "commands/ordering.h"
+#include "commands/rights.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
 #include "tables/attachment.h"
@@ -82,7 +83,7 @@ atx_lock_plan_add(AtxLockPlan *plan, const AtxAddress *address, const AtxPayload
 	member->sequence_num = address->sequence_num;
 	member->service_id = address->service_id;
 	member->access = payload != NULL ?
-		atx_payload_access(address->service_id, payload, &member->entry) :
+		atx_payload_access(address->session_id, address->service_id, payload, &member->entry) :
 		ATX_ACCESS_MOVE;
 }
 
@@ -247,6 +248,8 @@ lock_names(AtxLockPlan *plan)
 
 		if (member->name == NULL)
 			continue;
+		/* The member will be refused for that, and the whole batch with it. */
+		atx_require_right(member->namespace, ATX_PRIVILEGE_READ);
 		member->service_id = atx_service_id(member->namespace, member->name);
 		if (member->service_id == 0)
 			ids[count++] = atx_service_name_lock(member->namespace, member->name);

@@ -19,6 +19,7 @@
 #include "base/doorbell.h"
 #include "base/private_lock.h"
 #include "commands/jump.h"
+#include "commands/rights.h"
 #include "commands/services.h"
 #include "services/claims.h"
 #include "services/stream.h"
@@ -218,6 +219,7 @@ find_or_insert(const AtxAuthority *authority, const AtxServiceType *type,
 		service->service_id = atx_index_draw(authority);
 		service->partition_id = ATX_DEFAULT_PARTITION;
 		service->type = (char *) type->name;
+		service->namespace = (char *) namespace;
 		service->value = type->initial_value;
 		service->revision = service->delay = 0;
 		if (atx_service_insert(service, namespace, name))
@@ -276,12 +278,14 @@ lock_by_name(AtxCall *call, const AtxServiceType *type, const char *namespace,
 
 static AtxAnswer
 use_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
-			const char *name, AtxAccess access, bool create, bool *found)
+			const char *name, AtxPrivilege privilege, AtxAccess access, bool create,
+			bool *found)
 {
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
 
 	if (answer.outcome != ATX_DONE)
 		return answer;
+	atx_require_right(namespace, privilege);
 	*found = lock_by_name(call, type, namespace, name, access, create);
 	call->type = type;
 	if (!*found)
@@ -290,6 +294,13 @@ use_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
 	if (answer.outcome == ATX_DONE)
 		atx_service_require_unchanged(call->service.service_id);
 	return answer;
+}
+
+/* To lock a service by its name is to change it, or to keep others from it. */
+static AtxPrivilege
+privilege_to_use(AtxAccess access)
+{
+	return Max(ATX_PRIVILEGE_WRITE, atx_privilege_for(access));
 }
 
 /*
@@ -302,7 +313,8 @@ atx_use_service(AtxCall *call, const AtxServiceType *type, const char *namespace
 {
 	bool		found;
 
-	return use_service(call, type, namespace, name, access, true, &found);
+	return use_service(call, type, namespace, name, privilege_to_use(access), access, true,
+					   &found);
 }
 
 /*
@@ -313,7 +325,8 @@ atx_use_existing_service(AtxCall *call, const AtxServiceType *type, const char *
 						 const char *name, AtxAccess access, bool *found)
 {
 	*found = false;
-	return use_service(call, type, namespace, name, access, false, found);
+	return use_service(call, type, namespace, name, privilege_to_use(access), access, false,
+					   found);
 }
 
 /*
@@ -329,6 +342,7 @@ atx_find_service(AtxCall *call, const AtxServiceType *type,
 	*found = false;
 	if (answer.outcome != ATX_DONE)
 		return answer;
+	atx_require_right(namespace, ATX_PRIVILEGE_READ);
 	*found = atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &call->service);
 	return *found ? check_type(&call->service, type->name, namespace, name) : answer;
 }
@@ -367,6 +381,24 @@ check_attachments(int64 session_id)
 }
 
 /*
+ * Lock the service of that name to open it: shared, so that who deletes it
+ * shall see all that have it open.  Who may only read does not create it.
+ */
+static AtxAnswer
+use_to_open(AtxCall *call, const AtxServiceType *type, const char *namespace,
+			const char *name)
+{
+	bool		may_create = atx_has_right(namespace, ATX_PRIVILEGE_WRITE);
+	bool		found;
+	AtxAnswer	answer = use_service(call, type, namespace, name, ATX_PRIVILEGE_READ,
+									 ATX_ACCESS_SHARED, may_create, &found);
+
+	if (answer.outcome == ATX_DONE && !found)
+		atx_require_right(namespace, ATX_PRIVILEGE_WRITE);
+	return answer;
+}
+
+/*
  * Have a session open the service of that type and name, which is created if
  * there is none.  The caller holds the session's lock.
  */
@@ -382,8 +414,7 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 	if (known == NULL)
 		return atx_service_type_unknown(type);
 
-	/* Shared: who deletes the service shall see all that have it open. */
-	answer = atx_use_service(&call, known, namespace, name, ATX_ACCESS_SHARED);
+	answer = use_to_open(&call, known, namespace, name);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	*service_id = call.service.service_id;
@@ -462,6 +493,8 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	int			count;
 
 	*deleted = false;
+	if (answer.outcome == ATX_DONE)
+		atx_require_right(namespace, ATX_PRIVILEGE_ADMIN);
 	if (answer.outcome != ATX_DONE ||
 		!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &call.service))
 		return answer;

@@ -22,6 +22,7 @@
 #include "base/shmem.h"
 #include "commands/hints.h"
 #include "commands/session_end.h"
+#include "tables/grant.h"
 #include "tables/service.h"
 #include "tables/session.h"
 #include "tables/stream.h"
@@ -317,6 +318,9 @@ atx_sweep_step(const AtxAuthority *authority, int64 *after)
 	*after = atx_session_sweep(&moment, retention(), outcome_retention(),
 							   *after, SWEEP_ROWS);
 	if (*after == 0)
+	{
+		(void) atx_grants_sweep();
 		atx_sweep_done(moment.now);
+	}
 	return *after != 0;
 }

@@ -20,6 +20,7 @@
 #include "base/arrays.h"
 #include "base/transaction.h"
 #include "commands/jump.h"
+#include "commands/rights.h"
 #include "commands/sessions.h"
 #include "commands/streams.h"
 #include "services/service_type.h"
@@ -146,8 +147,12 @@ add_stream(Outputs *outputs, const AtxStreamPage *page, int64 opened_at)
 static AtxAnswer
 take_page(const AtxStreamPage *page, int64 opened_at, Outputs *outputs)
 {
-	AtxAnswer	answer = check_history(page);
+	AtxAnswer	answer;
 
+	/* To read on is to read, whatever was allowed when it was opened. */
+	if (page->namespace != NULL)
+		atx_require_right(page->namespace, ATX_PRIVILEGE_READ);
+	answer = check_history(page);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	add_stream(outputs, page, opened_at);
@@ -394,6 +399,7 @@ atx_resume_stream(AtxScope *scope, int64 session_id, int64 sequence_num, int64 o
 				  int64 index)
 {
 	AtxStream	stream;
+	AtxService	service;
 	const AtxAuthority *authority;
 	AtxAnswer	answer = atx_use_session(scope, session_id, false, &authority);
 
@@ -404,6 +410,8 @@ atx_resume_stream(AtxScope *scope, int64 session_id, int64 sequence_num, int64 o
 		return not_continued(session_id, sequence_num,
 							 "There is no such stream: it was given up, or the commit that opened it was lost.",
 							 "Open a new stream, with replay.");
+	if (atx_service_load(stream.service_id, &service))
+		atx_require_right(service.namespace, ATX_PRIVILEGE_READ);
 	answer = check_received(&stream, output_num, index);
 	if (answer.outcome != ATX_DONE)
 		return answer;

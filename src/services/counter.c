@@ -89,8 +89,9 @@ access_of(const ProtobufCMessage *message)
 		case OPERATION(COMPARE_AND_SET):
 		case OPERATION(INCREMENT):
 		case OPERATION(DECREMENT):
-		case OPERATION(EVENTS):
 			return ATX_ACCESS_EXCLUSIVE;
+		case OPERATION(EVENTS):
+			return ATX_ACCESS_WATCH;
 		default:
 			return ATX_ACCESS_NONE;
 	}

@@ -360,8 +360,9 @@ access_of(const ProtobufCMessage *message)
 		case OPERATION(GET_TERM):
 			return ATX_ACCESS_READ;
 		case OPERATION(ENTER):
-		case OPERATION(WATCH):
 			return ATX_ACCESS_EXCLUSIVE;
+		case OPERATION(WATCH):
+			return ATX_ACCESS_WATCH;
 		case OPERATION(WITHDRAW):
 			return ATX_ACCESS_RELEASE;
 		case OPERATION(ANOINT):

@@ -267,9 +267,10 @@ access_of(const ProtobufCMessage *message)
 		case OPERATION(REMOVE):
 			return ATX_ACCESS_SHARED;
 		case OPERATION(CLEAR):
+			return ATX_ACCESS_EXCLUSIVE;
 		case OPERATION(EVENTS):
 		case OPERATION(ENTRIES):
-			return ATX_ACCESS_EXCLUSIVE;
+			return ATX_ACCESS_WATCH;
 		default:
 			return ATX_ACCESS_NONE;
 	}

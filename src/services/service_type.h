@@ -26,6 +26,7 @@ typedef enum AtxAccess
 	ATX_ACCESS_READ,			/* changes nothing: a query */
 	ATX_ACCESS_SHARED,			/* beside others of its kind */
 	ATX_ACCESS_EXCLUSIVE,
+	ATX_ACCESS_WATCH,			/* the same, to be told of changes */
 	ATX_ACCESS_RELEASE,			/* the same, to end the session's own claims */
 	ATX_ACCESS_MOVE				/* the same, to end or move any claim */
 } AtxAccess;

@@ -36,7 +36,7 @@ static AtxTable service_table = {"service", "service_pkey"};
 
 #define COLUMNS \
 	"s.service_id, s.partition_id, s.value, s.revision, s.type, s.delay," \
-	" s.oldest, s.watched_until, s.history"
+	" s.oldest, s.watched_until, s.history, s.namespace"
 
 static AtxStatement find = {
 	"SELECT " COLUMNS " FROM atomix.service s"
@@ -108,6 +108,7 @@ read_one(uint64 found, AtxService *service)
 	service->oldest = atx_result_int64(0, 7);
 	service->watched_until = atx_result_isnull(0, 8) ? 0 : atx_result_int64(0, 8);
 	service->history = atx_result_int64(0, 9);
+	service->namespace = atx_result_text(0, 10);
 	service->watched = !atx_result_isnull(0, 8) && atx_history_is(service->history);
 	ItemPointerSetInvalid(&service->row);
 	return true;
@@ -146,6 +147,7 @@ read_row(AtxCursor *cursor, AtxService *service)
 	service->value = atx_cursor_int64(cursor, SERVICE_VALUE);
 	service->revision = atx_cursor_int64(cursor, SERVICE_REVISION);
 	service->type = atx_cursor_text(cursor, SERVICE_TYPE);
+	service->namespace = atx_cursor_text(cursor, SERVICE_NAMESPACE);
 	service->row = atx_cursor_tid(cursor);
 }
 

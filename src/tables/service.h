@@ -30,6 +30,7 @@ typedef struct AtxService
 	AtxTick		watched_until;
 	int64		oldest;			/* events after this revision are kept */
 	char	   *type;
+	char	   *namespace;
 	ItemPointerData row;		/* where it was read, if that is valid */
 } AtxService;
 

@@ -59,6 +59,7 @@ typedef struct AtxStreamPage
 	bool		watched;		/* its service's changes are events */
 	bool		continues;		/* and have been in one history, or the stream
 								 * was resumed */
+	char	   *namespace;		/* of its service; NULL: it was deleted */
 	AtxStreamEvent *events;
 	int			count;
 	int			room;

@@ -104,6 +104,7 @@ fill_page(Snapshot snapshot, AtxStreamPage *page, int limit)
 		page->watched = service.watched;
 		page->continues = service.watched && service.history == page->stream.history;
 		page->oldest = service.oldest;
+		page->namespace = service.namespace;
 	}
 	add_replayed(snapshot, page, limit);
 	/* Every revision of a service that is watched is an event. */

@@ -42,7 +42,7 @@ AtxSlot    *atx_worker_slot = NULL;
 static const char *const our_tables[] = {
 	"authority", "clock_epoch", "partition", "partition_term", "session", "lease",
 	"service", "attachment", "command", "entry", "claim", "event",
-	"event_floor", "stream", "replay"
+	"event_floor", "stream", "replay", "namespace_grant"
 };
 
 /* How long a step that may wait waits for a lock, in milliseconds. */
@@ -113,12 +113,31 @@ relax_commit(void)
 								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
+/*
+ * A process like ours begins as the superuser that made the cluster.  Once the
+ * owner of our tables is known it goes on as that role, which need not be a
+ * superuser, and follows if they change hands.  Not within a transaction,
+ * whose abort would undo half of it.
+ */
+static void
+become(Oid owner, bool is_superuser)
+{
+	if (OidIsValid(owner))
+		SetSessionAuthorization(owner, is_superuser);
+}
+
+/*
+ * One attempt; if *owner is valid then, nothing was done, because we have to
+ * become that role first.
+ */
 static AtxRunResult
-run_in_transaction(AtxStep step, void *state, bool relaxed)
+attempt(AtxStep step, void *state, bool relaxed, Oid *owner, bool *is_superuser)
 {
 	const AtxExtension *extension;
 	AtxRunResult result = ATX_RUN_ABSENT;
 	AtxScope	scope;
+
+	*owner = InvalidOid;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -129,7 +148,12 @@ run_in_transaction(AtxStep step, void *state, bool relaxed)
 		(void) set_config_option("lock_timeout", CppAsString2(TURN_TIMEOUT_MS), PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	extension = atx_extension_lookup();
-	if (extension != NULL)
+	if (extension != NULL && extension->owner != GetSessionUserId())
+	{
+		*owner = extension->owner;
+		*is_superuser = superuser_arg(*owner);
+	}
+	else if (extension != NULL)
 	{
 		result = ATX_RUN_BUSY;
 		if (lock_tables(extension->schema))
@@ -142,6 +166,21 @@ run_in_transaction(AtxStep step, void *state, bool relaxed)
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	return result;
+}
+
+static AtxRunResult
+run_in_transaction(AtxStep step, void *state, bool relaxed)
+{
+	AtxRunResult result;
+	Oid			owner;
+	bool		is_superuser;
+
+	do
+	{
+		result = attempt(step, state, relaxed, &owner, &is_superuser);
+		become(owner, is_superuser);
+	} while (OidIsValid(owner));
 	return result;
 }
 
@@ -208,6 +247,7 @@ static void
 override_settings(void)
 {
 	static const char *const settings[][2] = {
+		{"role", "none"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},

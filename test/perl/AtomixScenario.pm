@@ -252,6 +252,10 @@ my @steps = (
 	[ 'message_from_json', q{SELECT test.yes(atomix.message_from_json('atomix.multiraft.v1.PartitionRequestHeaders',
 			'{"partitionId": 7}') = test.number(1, 7))} ],
 
+	[ 'grant_namespace', qq{SELECT atomix.grant_namespace($n || 'n', 'public', 'read')
+		SELECT test.yes(count(*) = 1) FROM atomix.namespace_grants WHERE namespace = $n || 'n'} ],
+	[ 'revoke_namespace', qq{SELECT test.yes(atomix.revoke_namespace($n || 'n', 'public'))} ],
+
 	[ 'tick', q{SELECT test.yes(atomix.tick() >= 0)} ],
 	[ 'extension_version', q{SELECT test.yes(sql = library) FROM atomix.extension_version()} ],
 	[ 'close_service', q{SELECT test.yes(atomix.close_service(:session, :map))} ],

@@ -213,15 +213,22 @@ INSERT INTO contract VALUES
     'bigint', 'v', 'u', true),
   ('set_lock_delay', 'name text, delay interval, namespace text DEFAULT ''''::text',
     'void', 'v', 'u', true),
+  ('grant_namespace', 'namespace text, role text, privileges text, prefix boolean DEFAULT false',
+    'void', 'v', 'u', true),
+  ('revoke_namespace', 'namespace text, role text, prefix boolean DEFAULT false',
+    'boolean', 'v', 'u', true),
   ('tick', '', 'bigint', 'v', 'u', true),
   ('after_restore', '', 'bigint', 'v', 'u', true),
   ('extension_version', 'OUT sql text, OUT library text', 'record', 's', 's', false),
   ('_advance_clock', 'by interval, stalled boolean DEFAULT false', 'void', 'v', 'u', true),
   ('_recode', 'message text, bytes bytea', 'bytea', 'i', 's', true),
   ('_filter_contains', 'filter bytea, sequence_num bigint', 'boolean', 'i', 's', true),
-  -- The views call these three with the reader's rights.
+  -- The views call these with the reader's rights.
   ('_methods', 'OUT path text, OUT request text, OUT response text, OUT function text',
     'SETOF record', 'i', 's', false),
+  ('_may', 'namespace text, privileges text', 'boolean', 'v', 'u', false),
+  ('_namespace_grants', 'OUT namespace text, OUT is_prefix boolean, OUT role text, OUT privileges text',
+    'SETOF record', 'v', 'u', false),
   ('_lease_times',
     'session_id bigint, epoch integer, renewed_at bigint, served bigint, timeout bigint, OUT last_renewed_at timestamp with time zone, OUT deadline timestamp with time zone',
     'record', 'v', 'u', false),
@@ -243,7 +250,7 @@ SELECT is(f.proparallel, c.parallel, c.name || ': parallel safety')
 -- Views, whose columns are added to at the end only
 SELECT set_eq($$SELECT relname::text FROM relations WHERE relkind = 'v'$$,
   ARRAY['sessions', 'partitions', 'workers', 'services', 'attachments', 'counters', 'maps',
-    'locks', 'semaphores', 'elections', 'streams', 'methods'],
+    'locks', 'semaphores', 'elections', 'streams', 'methods', 'namespace_grants'],
   'the views are those of the interface');
 SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = ('atomix.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped),
@@ -257,6 +264,7 @@ SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, attt
     ('streams', 'session_id bigint, sequence_num bigint, service_id bigint, type text, namespace text, name text, kind text, key text, acked_output bigint, acked_revision bigint, behind bigint, closed boolean, reason text'),
     ('maps', 'namespace text, name text, entries bigint, service_id bigint'),
     ('methods', 'path text, request text, response text, function text, server_streaming boolean'),
+    ('namespace_grants', 'namespace text, is_prefix boolean, role text, privileges text'),
     ('partitions', 'partition_id integer, term bigint, leader text, since timestamp with time zone'),
     ('sessions', 'session_id bigint, partition_id integer, name text, kind text, labels jsonb, owner regrole, application_name text, client_addr inet, opened_at timestamp with time zone, last_renewed_at timestamp with time zone, deadline timestamp with time zone, timeout interval, state text, reason text'),
     ('services', 'service_id bigint, partition_id integer, type text, namespace text, name text, revision bigint, sessions bigint, entries bigint'),
@@ -378,7 +386,7 @@ SELECT set_eq($$SELECT relname::text, string_agg(privilege_type, ',')
     FROM relations, aclexplode(relacl) AS a
     WHERE relkind = 'v' AND a.grantee = 0 GROUP BY relname ORDER BY relname$$,
   $$VALUES ('attachments', 'SELECT'), ('counters', 'SELECT'), ('elections', 'SELECT'),
-    ('locks', 'SELECT'), ('maps', 'SELECT'), ('methods', 'SELECT'), ('semaphores', 'SELECT'), ('partitions', 'SELECT'),
+    ('locks', 'SELECT'), ('maps', 'SELECT'), ('methods', 'SELECT'), ('namespace_grants', 'SELECT'), ('semaphores', 'SELECT'), ('partitions', 'SELECT'),
     ('services', 'SELECT'), ('sessions', 'SELECT'), ('streams', 'SELECT'), ('workers', 'SELECT')$$,
   'everybody may read the views and no more');
 SELECT is_empty($$SELECT nspname, a.grantee FROM pg_namespace, aclexplode(nspacl) AS a
@@ -394,7 +402,7 @@ SELECT is_empty('SELECT signature FROM functions WHERE proleakproof', 'no functi
 SELECT set_eq($$SELECT c.oid::regclass::text FROM pg_extension e, unnest(e.extconfig) AS o
     JOIN pg_class c ON c.oid = o WHERE e.extname = 'atomix'$$,
   ARRAY['atomix.index_seq', 'atomix.authority', 'atomix.clock_epoch', 'atomix.partition', 'atomix.partition_term',
-    'atomix.service', 'atomix.entry', 'atomix.intervention'],
+    'atomix.service', 'atomix.entry', 'atomix.intervention', 'atomix.namespace_grant'],
   'what outlives the server is dumped, and nothing else');
 SELECT is((SELECT array_agg(DISTINCT c) FROM pg_extension e, unnest(e.extcondition) AS c WHERE e.extname = 'atomix'),
   ARRAY[''], 'all of it');

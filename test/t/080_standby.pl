@@ -36,6 +36,7 @@ run("SELECT atomix.command($session, $map, '\\x4200', 2)");
 run("SELECT atomix.once($session, 3)");
 run("SELECT atomix.ack($session, 3)");
 run("SELECT atomix.watch('m')");
+run("SELECT atomix.grant_namespace('team', 'public', 'read')");
 my $token = run("SELECT token FROM atomix.lock_acquire($session, 'l')");
 my $ticket = run("SELECT ticket FROM atomix.lock_acquire($other, 'l')");
 run("SELECT atomix.semaphore_acquire($session, 's')");
@@ -112,6 +113,8 @@ my %works = (
 	_methods => '',
 	_lease_times => "$session, 1, 1, 1, 1",
 	_recode => "'atomix.multiraft.v1.PartitionInput', $input",
+	_may => "'', 'read'",
+	_namespace_grants => '',
 	_ring => "$session",
 	_workers => '',
 	_advance_clock => "'0'",
@@ -163,6 +166,7 @@ my %refused = (
 	election_promote => "'e', 'ann'",
 	election_withdraw => "$other, 'e'",
 	end_session => "$session, 'test'",
+	grant_namespace => "'n', 'public', 'read'",
 	hold => "'h'",
 	keep_alive => $session,
 	keep_alive_many => "ARRAY[$session]",
@@ -188,6 +192,7 @@ my %refused = (
 	semaphore_release => "$session, 's'",
 	semaphore_resize => "'s', 1",
 	semaphore_try => "$session, 's'",
+	revoke_namespace => "'n', 'public'",
 	set_lock_delay => "'l', '1 s'",
 	after_restore => '',
 	tick => '');
