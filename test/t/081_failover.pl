@@ -326,5 +326,38 @@ for my $name ('near', 'far')
 	is(command($new, 1), "$first[0]|t", 'and the same answers');
 }
 
+# A promotion on another machine, whose clock has nothing to do with this one's.
+{
+	my $new = $standby{near};
+	my $sql = sub { return $new->safe_psql('postgres', $_[0]) };
+	my $silent = open_session($new, '800 s');
+
+	await_beat($new);
+	advance_clock($new, '100 s');
+	$sql->("SELECT atomix.keep_alive($ann)");
+	$sql->("UPDATE atomix.clock_epoch SET boot_id = 'another machine' WHERE last_beat IS NULL");
+	$new->stop;
+	$new->set_standby_mode;
+	$new->start;
+	$new->promote;
+	$new->poll_query_until('postgres', 'SELECT term = 3 FROM atomix.partitions')
+	  or die 'nobody takes over';
+	is($sql->('SELECT count(*) FROM atomix.clock_epoch'), 2, 'another clock is another epoch');
+	is($sql->("SELECT count(*) FROM atomix.sessions WHERE session_id IN ($ann, $silent)
+			AND deadline - clock_timestamp() BETWEEN '790 s' AND '900 s'"), 2,
+		'there, too, sessions have their timeouts');
+	is($sql->("SELECT atomix.keep_alive($ann)"), '00:13:20', 'and are renewed');
+	await_beat($new);
+	advance_clock($new, '780 s');
+	await_rest($new);
+	is(session_state($new, $silent), 'opened', 'nobody is ended early');
+	$sql->("SELECT atomix.keep_alive($ann)");
+	advance_clock($new, '130 s');
+	ok(await_state($new, $silent, 'expired'), 'who is gone expires');
+	is(session_state($new, $ann), 'opened', 'who is there does not');
+	is(holder($new, 'fresh'), "$ann|" . ($sql->("SELECT token FROM atomix.lock_try($ann, 'fresh')") =~ /(\d+)/)[0],
+		'and has its lock');
+}
+
 $standby{$_}->stop for 'near', 'far';
 done_testing();
