@@ -1,6 +1,7 @@
 # Clients at work while the server is killed, stopped at once and failed over,
 # again and again: every call takes effect once, every answer is given once,
-# tokens are nobody else's, and no session is lost.
+# tokens are nobody else's, a stream tells of each change once, and no session is
+# lost.
 
 use strict;
 use warnings;
@@ -141,8 +142,62 @@ sub client
 	POSIX::_exit(0);
 }
 
+# Read a stream to its end, going on after each failover; all is read when
+# nobody adds to it any more.
+sub consumer
+{
+	my ($name, $session) = @_;
+	my ($last, $index) = (0, 0);
+
+	open(my $log, '>', "$dir/$name") or POSIX::_exit(1);
+	$log->autoflush(1);
+	while (getppid() == $parent)
+	{
+		my $ends = -e "$dir/no_more";
+		# What was received last may not have been acknowledged yet.
+		my ($rows, $error) = ask("SELECT atomix.ack($session, 1, $last);
+			SELECT output_num, index FROM atomix.fetch_outputs($session, 1)");
+
+		if (!defined $rows)
+		{
+			if ($error eq 'MX007')
+			{
+				insist($log, "SELECT atomix.resume_stream($session, 1, $last, $index)");
+				print $log "resumed $last\n";
+			}
+			elsif ($error ne '')
+			{
+				print $log "error $error\n";
+				last;
+			}
+			usleep(20_000);
+			next;
+		}
+		$rows =~ s/^\n//;
+		last if $rows eq '' && $ends;
+		for my $row (split /\n/, $rows)
+		{
+			my ($number, $of) = split /\|/, $row;
+
+			next if $number <= $last;
+			print $log "error output $number, $of follows $last, $index\n"
+			  if $number != $last + 1 || $of <= $index;
+			($last, $index) = ($number, $of);
+		}
+		usleep(50_000);
+	}
+	print $log "value $last\n";
+	close($log);
+	POSIX::_exit(0);
+}
+
 tell_clients();
 my %name_of;
+my $stream = open_session($primary, '10 min');
+$primary->safe_psql('postgres', "SELECT o.status FROM atomix.create_service($stream, 'counter', 'c') AS id,
+	atomix.command($stream, id, '\\x4200', 1) AS o");
+my $consumer = fork() // die "fork: $!";
+consumer('consumer', $stream) if $consumer == 0;
 for my $n (1 .. CLIENTS)
 {
 	my $session = open_session($primary, '10 min');
@@ -244,6 +299,9 @@ for my $pid (keys %name_of)
 	waitpid($pid, 0);
 	is($?, 0, "$name_of{$pid} has got all its answers") or note slurp_file("$dir/$name_of{$pid}") =~ /(error .*)/;
 }
+append_to_file("$dir/no_more", '');
+waitpid($consumer, 0);
+is($?, 0, 'the consumer has got all its answers');
 
 #
 # What was answered.
@@ -256,6 +314,13 @@ is($primary->safe_psql('postgres', "SELECT atomix.counter_get('c')"), $count,
 	"$count calls took effect, each once");
 is(scalar(uniq @values), $count, 'and each was told another value');
 is($values[-1], $count, 'of those there are');
+
+my $told = slurp_file("$dir/consumer");
+unlike($told, qr/error/, 'a stream has told of them in order');
+# The first output opens it.
+like($told, qr/^value @{[$count + 1]}$/m, 'of all of them');
+my @resumed = $told =~ /^resumed/mg;
+is(scalar(@resumed), $promotions, 'and went on after each failover');
 
 my %owner;
 my $twice = 0;
@@ -274,7 +339,7 @@ is($twice, 0, scalar(keys %owner) . ' tokens, none of them given twice');
 is($primary->safe_psql('postgres', 'SELECT count(*), max(term) FROM atomix.partition_events(1)'),
 	join('|', ($promotions + 1) x 2), 'a term for each promotion');
 is($primary->safe_psql('postgres', "SELECT count(*) FROM atomix.sessions WHERE state = 'opened'"),
-	CLIENTS, 'no session was lost');
+	CLIENTS + 1, 'no session was lost');
 
 $standby->stop;
 $primary->stop;

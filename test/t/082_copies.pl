@@ -36,6 +36,7 @@ sub on
 
 # The numbers that the original has given to anybody.
 my @given;
+my $bob;
 
 sub give
 {
@@ -68,6 +69,13 @@ sub holder
 		WHERE name = 'l' AND token IS NOT NULL", $dbname);
 }
 
+# Number and index of the last output that bob can receive.
+sub received
+{
+	return on($original, "SELECT output_num || ', ' || index FROM atomix.fetch_outputs($bob, 1)
+		ORDER BY output_num DESC LIMIT 1");
+}
+
 # A new session's id and a token for it are above all that the original gave.
 sub check_numbers
 {
@@ -86,16 +94,20 @@ sub check_numbers
 #
 
 my $ann = give("SELECT atomix.open_session('800 s', 'ann')");
-my $bob = give("SELECT atomix.open_session('800 s', 'bob')");
+$bob = give("SELECT atomix.open_session('800 s', 'bob')");
 my $token = give("SELECT token FROM atomix.lock_try($ann, 'l')");
 my $ticket = give("SELECT ticket FROM atomix.lock_acquire($bob, 'l')");
 on($original, "SELECT atomix.counter_increment('c', session_id => $ann, sequence_num => 1)");
-on($original, "SELECT revision FROM atomix.listen_watch('c')");
+on($original, "SELECT o.status FROM atomix.create_service($bob, 'counter', 'c') AS id,
+	atomix.command($bob, id, '\\x4200', 1) AS o");
 on($original, "SELECT atomix.counter_increment('c')");
+my $received = received();
 my $position = on($original, "SELECT revision FROM atomix.services WHERE name = 'c'");
 await_beat($original);
 $original->backup('backup');
 on($original, "SELECT pg_create_restore_point('earlier')");
+on($original, "SELECT atomix.counter_increment('c')");
+my $received_later = received();
 
 on($original, "SELECT atomix.close_session($ann), atomix.close_session($bob)");
 my $eve = give("SELECT atomix.open_session('800 s', 'eve')");
@@ -129,6 +141,12 @@ is(holder($earlier), "$ann|$token", 'restore: what had not ended by then is as i
 is(session_state($earlier, $eve), '', 'restore: what came later is not known');
 is(psql_sqlstate($earlier, "SELECT atomix.watch('c', $position)"), 'MX007',
 	'restore: positions are of another history');
+is(psql_sqlstate($earlier, "SELECT atomix.fetch_outputs($bob, 1)"), 'MX007',
+	'restore: streams do not go on by themselves');
+is(psql_sqlstate($earlier, "SELECT atomix.resume_stream($bob, 1, $received_later)"), 'MX007',
+	'restore: nor for who has received what came later');
+is(psql_sqlstate($earlier, "SELECT atomix.resume_stream($bob, 1, $received)"), '00000',
+	'restore: but for who has not');
 is(on($earlier, 'SELECT atomix.after_restore()'), 2, 'after_restore() ends the sessions');
 ok(await_state($earlier, $_, 'closed'), 'restore: none is left') for $ann, $bob;
 is(holder($earlier), '', 'restore: nor does a lock');
