@@ -14,6 +14,8 @@ import time
 import urllib.request
 
 SCOPE = "atomix"
+# Whatever proxy the environment names does not lead to the loopback.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def await_true(what, seconds, look):
@@ -40,7 +42,7 @@ def free_ports(count):
 
 def get_json(url, timeout=2):
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
+        with OPENER.open(url, timeout=timeout) as answer:
             return json.load(answer)
     except OSError:
         return None
@@ -200,7 +202,7 @@ class Cluster:
             leader.url + "/switchover", method="POST",
             headers={"Content-Type": "application/json"},
             data=json.dumps({"leader": leader.name, "candidate": candidate.name}).encode())
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with OPENER.open(request, timeout=60) as answer:
             answer.read()
 
     def stop(self):

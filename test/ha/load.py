@@ -116,18 +116,18 @@ class Worker(Client):
         super().__init__(load, name)
         self.number = 0
         self.values = []
-        self.tokens = []
+        self.held = []
 
     def work(self):
         granted, token = self.ask("SELECT granted, token FROM atomix.lock_try(%s, 'shared')",
                                   self.session)[0]
-        if granted:
-            self.tokens.append(token)
         self.number += 1
         self.values.append(self.ask(
             "SELECT atomix.counter_increment('c', session_id => %s, sequence_num => %s)",
             self.session, self.number)[0][0])
         if granted:
+            # The counter tells in which order the holders came.
+            self.held.append((token, self.values[-1]))
             self.ask("SELECT atomix.lock_release(%s, 'shared', %s)", self.session, token)
         if self.number % 10 == 0:
             self.ask("SELECT atomix.ack(%s, %s)", self.session, self.number)
