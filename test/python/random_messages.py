@@ -12,13 +12,25 @@ TEXTS = ["", "a", "lock", "\u20ac \U0001f600", 'quo"te\\', "x" * 40]
 BYTES = [b"", b"\0", b"value", b"\xff\xfe", bytes(range(32))]
 
 
-def message_classes(path):
-    """The class of each message but entries of maps, by full name and in the
-    order of names; path has what protoc --descriptor_set_out wrote."""
+def read_descriptors(path):
+    """The files of what protoc --descriptor_set_out wrote."""
     files = descriptor_pb2.FileDescriptorSet()
     with open(path, "rb") as file:
         files.ParseFromString(file.read())
-    classes = message_factory.GetMessages(files.file)
+    return files.file
+
+
+def method_requests(path):
+    """The message that each method takes, by the method's path."""
+    return {f"/{file.package}.{service.name}/{method.name}": method.input_type[1:]
+            for file in read_descriptors(path) for service in file.service
+            for method in service.method}
+
+
+def message_classes(path):
+    """The class of each message but entries of maps, by full name and in the
+    order of names; path has what protoc --descriptor_set_out wrote."""
+    classes = message_factory.GetMessages(read_descriptors(path))
     return {name: classes[name] for name in sorted(classes)
             if not classes[name].DESCRIPTOR.GetOptions().map_entry}
 

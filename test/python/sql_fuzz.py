@@ -17,7 +17,8 @@ import sys
 import time
 
 from connection import Connection, Failed, Lost
-from random_messages import bloom, fill, message_classes, random_value
+from google.protobuf import json_format
+from random_messages import bloom, fill, message_classes, method_requests, random_value
 
 descriptors, socket_path, superuser, seed, target = sys.argv[1:]
 
@@ -93,6 +94,8 @@ class Values:
 
     def __init__(self):
         self.classes = message_classes(descriptors)
+        self.methods = method_requests(descriptors)
+        self.chosen = None              # the message that the call names
         self.by_short_name = {}
         for name, message_class in self.classes.items():
             self.by_short_name.setdefault(name.rsplit(".", 1)[1], []).append(message_class)
@@ -122,7 +125,12 @@ class Values:
 
     def text(self, name):
         if name == "message" and random.random() < 0.9:
-            return random.choice(list(self.classes))
+            self.chosen = random.choice(list(self.classes))
+            return self.chosen
+        if name == "method" and random.random() < 0.9:
+            path = random.choice(list(self.methods))
+            self.chosen = self.methods[path]
+            return random.choice([path, path[1:]])
         if name == "namespace" and random.random() < 0.8:
             return ""
         if name == "name" and random.random() < 0.6:
@@ -170,7 +178,9 @@ class Values:
     def message(self, name):
         """Bytes for an argument: of the message that its name or the
         function's tells, otherwise of any."""
-        if name in ("payload", "payloads") and random.random() < 0.8:
+        if self.function in ("call", "message_to_json") and self.chosen:
+            classes = [self.classes[self.chosen]]
+        elif name in ("payload", "payloads") and random.random() < 0.8:
             classes = self.inputs
         elif name in ("request_headers", "headers", "header"):
             kind = "Query" if "query" in self.function else "Command"
@@ -199,6 +209,15 @@ class Values:
             data = mutate(data)
         return "\\x" + data.hex()
 
+    def document(self):
+        """JSON of the message that the call names, or of anything else."""
+        if self.function == "message_from_json" and self.chosen and random.random() < 0.7:
+            try:
+                return json_format.MessageToJson(fill(self.classes[self.chosen](), self.field))
+            except (json_format.Error, ValueError, TypeError, OverflowError):
+                pass                    # a time out of range, or an Any
+        return random.choice(JSON)
+
     # ----------------------------------------------------------------- types
 
     def scalar(self, name, kind):
@@ -215,7 +234,7 @@ class Values:
         if kind == "bytea":
             return self.bytes(name)
         if kind == "jsonb":
-            return random.choice(JSON)
+            return self.document()
         if kind in ("regrole", "name", "oid"):
             return random.choice(WORDS["role"] + ["0", "1", "4294967295"])
         if kind == "timestamp with time zone":
@@ -237,7 +256,8 @@ class Values:
             return f"[{random.choice(['0:1', '-5:-4', '2147483645:2147483646'])}]=" \
                 "{" + ",".join(elements(2)) + "}"
         if dice < 0.16:
-            return "{" + ",".join(elements(1) * 3000) + "}"
+            one = elements(1)
+            return "{" + ",".join(one * (3000 if len(one[0]) < 10000 else 3)) + "}"
         return "{" + ",".join(elements(self.length)) + "}"
 
     def argument(self, name, kind):
