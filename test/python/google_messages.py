@@ -3,6 +3,7 @@ independent judge of the server's.
 
     google_messages.py cases SEED COUNT     random messages of every type
     google_messages.py compare              what the server made of them
+    google_messages.py show                 messages with the numbers of enums
     google_messages.py schema               messages, fields, enums and rpcs
 
 "cases" writes a line for each case, of fields separated by tabs: kind, type, bytes,
@@ -14,6 +15,9 @@ document that may mean nothing; what Google makes of it is "-" if it refuses).
 "compare" reads lines of two byte strings of one type and says which differ in
 meaning.  Messages are compared as messages, not as bytes, because the order of
 a map's entries is free.
+
+"show" reads lines of a type and bytes, and writes JSON in which nothing is left
+out.  "schema" writes what the .proto files declare.
 """
 
 import glob
@@ -358,6 +362,14 @@ def compare(schema):
             print(label, name, to_json(messages[0]), to_json(messages[1]), sep='\t')
 
 
+def show(schema):
+    for line in sys.stdin:
+        name, data = line.rstrip('\n').split('\t')
+        message = schema.new(name)
+        message.ParseFromString(bytes.fromhex(data))
+        print(to_json(message, use_integers_for_enums=True, including_default_value_fields=True))
+
+
 def show_schema(schema):
     for file in schema.files:
         if file.package == 'google.protobuf':
@@ -388,6 +400,8 @@ def main(arguments):
         cases(schema, int(arguments[1]), int(arguments[2]))
     elif arguments[0] == 'compare':
         compare(schema)
+    elif arguments[0] == 'show':
+        show(schema)
     else:
         show_schema(schema)
 

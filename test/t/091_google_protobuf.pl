@@ -103,6 +103,40 @@ cmp_ok(run("SELECT count(*) FILTER (WHERE meaning <> '-' AND state <> '00000') *
 	'<', run("SELECT count(*) FROM cases WHERE kind = 'hostile'"), 'and few of what Google takes is refused');
 
 #
+# Statuses as numbers: each generation has its own, and success is never what
+# the other one calls unknown.
+#
+
+sub status_of
+{
+	my ($package, $call, $request) = @_;
+	my $answer = run("SELECT '$package.${call}Response', encode(c, 'hex') FROM atomix.message_from_json(
+			'$package.${call}Request', '$request') AS r,
+		LATERAL atomix.call((SELECT path FROM atomix.methods
+			WHERE request = '$package.${call}Request' ORDER BY path LIMIT 1), r) AS c");
+	my ($status) = google(['show'], ($answer =~ s/\|/\t/r) . "\n") =~ /"status": (\d+)/;
+
+	return $status;
+}
+
+my $v0 = 'atomix.election';
+my $multiraft = 'atomix.multiraft.v1';
+my $first = run("SELECT atomix.open_session()");
+my $second = run("SELECT atomix.open_session()");
+my $partition = '"headers": {"partitionId": 1}';
+
+is(status_of($v0, 'OpenSession', '{}'), 0, 'first generation: OK is 0');
+is(status_of($v0, 'KeepAlive', qq({"header": {"sessionId": $first}})), 0, 'of a keep-alive, too');
+is(status_of($v0, 'CloseSession', qq({"header": {"sessionId": $first}})), 0, 'and of a close');
+is(status_of($v0, 'KeepAlive', qq({"header": {"sessionId": $first}})), 1, 'whatever went wrong is ERROR, 1');
+is(status_of($v0, 'OpenSession', '{"timeout": "0s"}'), 1, 'also in a request');
+is(status_of($multiraft, 'OpenSession', "{$partition}"), 1, 'multiraft: OK is 1');
+is(status_of($multiraft, 'KeepAlive', qq({$partition, "input": {"sessionId": $second}})), 1, 'of a keep-alive, too');
+is(status_of($multiraft, 'CloseSession', qq({$partition, "input": {"sessionId": $second}})), 1, 'and of a close');
+is(status_of($multiraft, 'KeepAlive', qq({$partition, "input": {"sessionId": $second}})), 4, 'NOT_FOUND is 4');
+is(status_of($multiraft, 'OpenSession', '{}'), 9, 'INVALID is 9');
+
+#
 # Databases of other encodings: messages are UTF-8 there, too.
 #
 
