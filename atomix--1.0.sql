@@ -127,6 +127,17 @@ COMMENT ON COLUMN atomix.session.attached IS 'Services it had open when it ended
 COMMENT ON COLUMN atomix.session.ack_floor IS 'All command numbers up to it were acknowledged when the session ended; null while it lives, and once its outcomes are forgotten.';
 REVOKE ALL ON TABLE atomix.session FROM PUBLIC;
 
+-- Rows are only added here, so that those who use one session do not wait for
+-- each other.
+CREATE TABLE atomix.session_change (
+  session_id bigint NOT NULL,
+  xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+  CONSTRAINT session_change_pkey PRIMARY KEY (session_id, xid)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE atomix.session_change IS 'Sessions whose services have changed, until the worker gives that a version.';
+COMMENT ON COLUMN atomix.session_change.xid IS 'Transaction that made the change.';
+REVOKE ALL ON TABLE atomix.session_change FROM PUBLIC;
+
 -- No index on what a renewal changes: it must stay a HOT update.
 CREATE TABLE atomix.lease (
   session_id bigint NOT NULL,

@@ -26,7 +26,8 @@ CREATE VIEW pg_temp.rt AS
     s #>> '{spec,kind}' AS kind, s #>> '{status,state}' AS state, (s #>> '{meta,version}')::bigint AS version
   FROM pg_temp.list() AS s WHERE s #>> '{meta,id,name}' ~ '^rt';
 CREATE FUNCTION pg_temp.numbered(id bigint) RETURNS boolean LANGUAGE sql AS $$
-  SELECT test.becomes_true(format('(SELECT version IS NOT NULL FROM atomix.session WHERE session_id = %s)', id))
+  SELECT test.becomes_true(format('(SELECT version IS NOT NULL FROM atomix.session WHERE session_id = %s)
+    AND NOT EXISTS (SELECT FROM atomix.session_change WHERE session_id = %1$s)', id))
 $$;
 
 --

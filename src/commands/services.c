@@ -15,7 +15,6 @@
 #include "utils/hsearch.h"
 
 #include "atomix.h"
-#include "base/arrays.h"
 #include "base/doorbell.h"
 #include "base/private_lock.h"
 #include "commands/jump.h"
@@ -27,6 +26,7 @@
 #include "tables/entry.h"
 #include "tables/event.h"
 #include "tables/session.h"
+#include "tables/session_change.h"
 #include "compat.h"
 
 /* Names this process remembers before it begins anew. */
@@ -423,6 +423,7 @@ atx_attach_service(const AtxAuthority *authority, int64 session_id,
 	{
 		answer = check_attachments(session_id);
 		atx_session_service_opened(session_id);
+		atx_session_change_add(&session_id, 1);
 	}
 	return answer;
 }
@@ -446,7 +447,7 @@ atx_detach_service(AtxCall *call)
 	atx_streams_close(&streams, ATX_STATUS_CANCELED, "the service was closed");
 	if (call->type->claims != NULL)
 		atx_claims_detach_session(call);
-	(void) atx_session_services_changed(&call->session_id, 1);
+	atx_session_change_add(&call->session_id, 1);
 	return true;
 }
 
@@ -518,8 +519,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	if (call.service.oldest > 0)
 		atx_event_raise_floor(service_id, call.service.revision);
 	count = atx_attachment_service_deleted(service_id, &session_ids);
-	atx_ids_sort(session_ids, count);
-	(void) atx_session_services_changed(session_ids, count);
+	atx_session_change_add(session_ids, count);
 	for (int i = 0; i < count; i++)
 		atx_doorbell_ring(session_ids[i]);
 	atx_service_delete(service_id);

@@ -25,6 +25,7 @@
 #include "tables/grant.h"
 #include "tables/service.h"
 #include "tables/session.h"
+#include "tables/session_change.h"
 #include "tables/stream.h"
 
 /* Sessions finished, told of or looked at in one transaction. */
@@ -217,6 +218,21 @@ tell(const AtxSessionChange *change)
 }
 
 /*
+ * Have sessions numbered anew whose services have changed; true if there may
+ * be more.
+ */
+static bool
+take_service_changes(bool *passed_over)
+{
+	int64		ids[ATX_END_BATCH];
+	int			found = atx_session_change_find(ATX_END_BATCH, ids);
+	int			taken = found == 0 ? 0 : atx_session_change_take(ids, found);
+
+	*passed_over = taken < found;
+	return taken == ATX_END_BATCH;
+}
+
+/*
  * Number committed changes of sessions and tell of them; true if there may
  * be more.
  *
@@ -228,6 +244,7 @@ tell(const AtxSessionChange *change)
 bool
 atx_number_step(bool *passed_over)
 {
+	bool		more = take_service_changes(passed_over);
 	int64		ids[ATX_END_BATCH];
 	int			found = atx_session_unnumbered(ATX_END_BATCH, ids);
 	int			count = 0;
@@ -236,9 +253,9 @@ atx_number_step(bool *passed_over)
 	for (int i = 0; i < found; i++)
 		if (atx_try_lock_shared_briefly(ATX_LOCK_SESSION, ids[i]))
 			ids[count++] = ids[i];
-	*passed_over = count < found;
+	*passed_over = *passed_over || count < found;
 	if (count == 0)
-		return false;
+		return more;
 
 	found = atx_session_number(ids, count, &changes);
 	for (int i = 0; i < found; i++)
@@ -246,7 +263,7 @@ atx_number_step(bool *passed_over)
 	atx_doorbell_wake(ATX_CHANNEL_VERSIONS);
 	for (int i = 0; i < count; i++)
 		atx_unlock_shared(ATX_LOCK_SESSION, ids[i]);
-	return count == ATX_END_BATCH;
+	return more || count == ATX_END_BATCH;
 }
 
 static void

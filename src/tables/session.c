@@ -79,6 +79,12 @@ static AtxStatement leave_closing = {
 	1, {INT8OID}
 };
 
+static AtxStatement lock_opening = {
+	"SELECT FROM atomix.session WHERE session_id = $1 AND state = 'opening'"
+	" FOR NO KEY UPDATE",
+	1, {INT8OID}
+};
+
 static AtxStatement opened_all = {
 	"UPDATE atomix.session s SET state = 'opened', declared = NULL, version = NULL"
 	" WHERE s.session_id = $1 AND s.state = 'opening' AND NOT EXISTS ("
@@ -153,19 +159,13 @@ static AtxStatement finish_sessions = {
 
 /*
  * All states are named so that both columns of the index are used.  One whose
- * services somebody is just opening or closing is left until he has committed.
+ * last service somebody is just opening is left until he has committed.
  */
 static AtxStatement find_unnumbered = {
 	"SELECT session_id FROM atomix.session WHERE version IS NULL"
 	" AND state = ANY ('{opening,opened,closing,closed,expired}') LIMIT $1"
 	" FOR NO KEY UPDATE SKIP LOCKED",
 	1, {INT8OID}
-};
-
-static AtxStatement services_changed = {
-	"UPDATE atomix.session SET version = NULL WHERE session_id = ANY ($1)"
-	" RETURNING state = 'opening'",
-	1, {INT8ARRAYOID}
 };
 
 /* What a session had open, for those who look at it after its end. */
@@ -400,23 +400,6 @@ atx_session_leave_closing(int64 session_id)
 }
 
 /*
- * Services of sessions were opened, closed or deleted, which is a change of
- * these; true if there is one that is opening.  It is written also where the
- * latest change has no version yet: whoever is just numbering that does not
- * see this one.
- */
-bool
-atx_session_services_changed(const int64 *session_ids, int count)
-{
-	Datum		values[] = {atx_int64_array(session_ids, count)};
-
-	if (atx_execute(&services_changed, values, NULL) == 0)
-		return false;
-	atx_transaction_wakes_worker();
-	return DatumGetBool(atx_result_datum(0, 1));
-}
-
-/*
  * The session has opened a service: if it was the last of those declared, it
  * is no longer opening.
  */
@@ -425,9 +408,10 @@ atx_session_service_opened(int64 session_id)
 {
 	Datum		values[] = {Int64GetDatum(session_id)};
 
-	/* Of two that open the last ones, the second waits and sees the first. */
-	if (atx_session_services_changed(&session_id, 1))
-		(void) atx_execute(&opened_all, values, NULL);
+	/* Of two that open the last ones, the second must see the first. */
+	if (atx_execute(&lock_opening, values, NULL) > 0 &&
+		atx_execute(&opened_all, values, NULL) > 0)
+		atx_transaction_wakes_worker();
 }
 
 static bool

@@ -43,7 +43,6 @@ extern bool atx_session_close(int64 session_id, const char *cause, const char *r
 							  const AtxMoment *moment, Oid role, bool *has_claims);
 extern void atx_session_leave_closing(int64 session_id);
 extern void atx_session_service_opened(int64 session_id);
-extern bool atx_session_services_changed(const int64 *session_ids, int count);
 extern AtxOutcome atx_session_outcome(int64 session_id, Oid *owner);
 
 extern char *atx_session_candidate(int64 session_id);
