@@ -314,6 +314,7 @@ CREATE TABLE atomix.event (
   at timestamptz NOT NULL,
   xid xid8 NOT NULL,
   epoch integer NOT NULL,
+  durable boolean NOT NULL,
   type text NOT NULL,
   key text,
   value bytea,
@@ -326,6 +327,7 @@ COMMENT ON COLUMN atomix.event.index IS 'Index of the change.';
 COMMENT ON COLUMN atomix.event.tick IS 'When it was written, on the lease clock: it is kept for atomix.event_retention.';
 COMMENT ON COLUMN atomix.event.xid IS 'Transaction that made the change.';
 COMMENT ON COLUMN atomix.event.epoch IS 'Clock epoch of tick.';
+COMMENT ON COLUMN atomix.event.durable IS 'Its transaction was on disk before anybody else could read the change.';
 COMMENT ON COLUMN atomix.event.key IS 'What changed within the service; null: the service itself.';
 REVOKE ALL ON TABLE atomix.event FROM PUBLIC;
 

@@ -28,6 +28,7 @@
 static int	session_level = 0;
 static bool wakes_worker = false;
 static bool was_on_hold = false;
+static bool keeps_durable = false;
 
 /*
  * Have the commit of another transaction, of whose changes somebody outside is
@@ -87,6 +88,18 @@ look_for_idle_claims(void)
 	atx_slot_nudge_worker(slot);
 }
 
+/*
+ * Is the transaction going to be on disk before others see what it did?  If it
+ * says so now, it does so, whatever is set until it commits.
+ */
+bool
+atx_transaction_keeps_durable(void)
+{
+	if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
+		keeps_durable = true;
+	return keeps_durable;
+}
+
 static void
 refuse_prepare(void)
 {
@@ -104,6 +117,10 @@ at_end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_PREPARE:
 			refuse_prepare();
 			break;
+		case XACT_EVENT_PRE_COMMIT:
+			if (keeps_durable && synchronous_commit <= SYNCHRONOUS_COMMIT_OFF)
+				ForceSyncCommit();
+			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 			/* Rolled back, it may have hidden an older change so far. */
@@ -114,7 +131,7 @@ at_end_of_transaction(XactEvent event, void *arg)
 			/* FALLTHROUGH */
 		case XACT_EVENT_PREPARE:
 			session_level = 0;
-			wakes_worker = was_on_hold = false;
+			wakes_worker = was_on_hold = keeps_durable = false;
 			break;
 		default:
 			break;

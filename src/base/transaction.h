@@ -10,6 +10,7 @@
 
 extern void atx_transaction_init(void);
 extern void atx_make_durable(uint64 xid);
+extern bool atx_transaction_keeps_durable(void);
 
 extern void atx_transaction_used_session(void);
 extern void atx_transaction_wakes_worker(void);

@@ -14,7 +14,6 @@
 #include "atomix.h"
 #include "base/private_lock.h"
 #include "base/settings.h"
-#include "base/transaction.h"
 #include "commands/feeds.h"
 #include "commands/jump.h"
 #include "commands/rights.h"
@@ -165,7 +164,7 @@ atx_watch(const AtxWatch *watch, AtxEventPage *page)
 		return no_such_service(watch);
 	page->watched &= service.watched;
 	if (page->count > 0)
-		atx_make_durable(page->events[page->count - 1].xid);
+		atx_event_make_durable(&page->events[page->count - 1]);
 	return check_position(watch, page);
 }
 

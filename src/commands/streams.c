@@ -18,7 +18,6 @@
 #include "utils/memutils.h"
 
 #include "base/arrays.h"
-#include "base/transaction.h"
 #include "commands/jump.h"
 #include "commands/rights.h"
 #include "commands/sessions.h"
@@ -157,7 +156,7 @@ take_page(const AtxStreamPage *page, int64 opened_at, Outputs *outputs)
 		return answer;
 	add_stream(outputs, page, opened_at);
 	if (page->count > 0)
-		atx_make_durable(page->events[page->count - 1].event.xid);
+		atx_event_make_durable(&page->events[page->count - 1].event);
 	return answer;
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/rows.h"
 #include "base/spi.h"
+#include "base/transaction.h"
 #include "tables/event.h"
 
 /* Columns by their position in the table. */
@@ -28,6 +29,7 @@ enum
 	EVENT_AT,
 	EVENT_XID,
 	EVENT_EPOCH,
+	EVENT_DURABLE,
 	EVENT_TYPE,
 	EVENT_KEY,
 	EVENT_VALUE,
@@ -46,7 +48,8 @@ static AtxTable event_table = {"event", "event_pkey"};
 static AtxStatement page = {
 	"SELECT s.revision, GREATEST(s.oldest, s.history + 1), s.watched_until IS NOT NULL,"
 	" e.revision, e.index,"
-	" e.at, e.type, e.key, e.value, e.prev_value, e.xid::pg_catalog.text::pg_catalog.int8"
+	" e.at, e.type, e.key, e.value, e.prev_value, e.xid::pg_catalog.text::pg_catalog.int8,"
+	" e.durable"
 	" FROM atomix.service s"
 	" LEFT JOIN LATERAL (SELECT * FROM atomix.event k WHERE k.service_id = $1"
 	" AND k.revision > GREATEST($2, s.history) AND ($3 IS NULL OR k.key = $3)"
@@ -117,6 +120,7 @@ atx_event_insert(const AtxEvent *event, const AtxMoment *moment)
 	values[EVENT_AT - 1] = TimestampTzGetDatum(atx_wall_now());
 	values[EVENT_XID - 1] = UInt64GetDatum(U64FromFullTransactionId(GetTopFullTransactionId()));
 	values[EVENT_EPOCH - 1] = Int32GetDatum(moment->epoch);
+	values[EVENT_DURABLE - 1] = BoolGetDatum(atx_transaction_keeps_durable());
 	values[EVENT_TYPE - 1] = CStringGetTextDatum(event->type);
 	nulls[EVENT_KEY - 1] = event->key == NULL;
 	if (event->key != NULL)
@@ -128,6 +132,17 @@ atx_event_insert(const AtxEvent *event, const AtxMoment *moment)
 	atx_cursor_open(&cursor, &event_table, true);
 	atx_cursor_insert(&cursor, values, nulls);
 	atx_cursor_close(&cursor);
+}
+
+/*
+ * Have the change be on disk, and with it all before it of the service, before
+ * somebody outside hears of it.
+ */
+void
+atx_event_make_durable(const AtxEvent *event)
+{
+	if (!event->durable)
+		atx_make_durable(event->xid);
 }
 
 static void
@@ -142,6 +157,7 @@ read_event(uint64 row, int64 service_id, AtxEvent *event)
 	event->value = atx_result_bytes(row, 9);
 	event->prev_value = atx_result_bytes(row, 10);
 	event->xid = (uint64) atx_result_int64(row, 11);
+	event->durable = DatumGetBool(atx_result_datum(row, 12));
 }
 
 /*
@@ -202,6 +218,7 @@ read_row(AtxCursor *cursor, AtxEvent *event)
 	event->index = atx_cursor_int64(cursor, EVENT_INDEX);
 	event->at = DatumGetTimestampTz(atx_cursor_datum(cursor, EVENT_AT, &isnull));
 	event->xid = DatumGetUInt64(atx_cursor_datum(cursor, EVENT_XID, &isnull));
+	event->durable = DatumGetBool(atx_cursor_datum(cursor, EVENT_DURABLE, &isnull));
 	event->type = atx_cursor_text(cursor, EVENT_TYPE);
 	event->value = atx_cursor_bytes(cursor, EVENT_VALUE);
 	event->prev_value = atx_cursor_bytes(cursor, EVENT_PREV_VALUE);

@@ -26,6 +26,7 @@ typedef struct AtxEvent
 	const bytea *value;			/* NULL: none */
 	const bytea *prev_value;	/* NULL: none */
 	uint64		xid;			/* of the transaction that made the change */
+	bool		durable;		/* it was on disk before others could read it */
 } AtxEvent;
 
 /* Events of a service that follow a revision. */
@@ -52,6 +53,7 @@ extern bool atx_event_scan_next(AtxEventScan *scan, AtxEvent *event);
 extern void atx_event_scan_end(AtxEventScan *scan);
 
 extern void atx_event_insert(const AtxEvent *event, const AtxMoment *moment);
+extern void atx_event_make_durable(const AtxEvent *event);
 extern bool atx_event_page(int64 service_id, int64 after, const char *key, int limit,
 						   AtxEventPage *page);
 extern int64 atx_event_retire(const AtxService *service, const AtxMoment *moment,

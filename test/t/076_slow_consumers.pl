@@ -93,13 +93,17 @@ sub position
 #
 
 my $reader = new_stream('durable', 'map events');
-for my $round (1 .. 3)
+for my $round (1 .. 4)
 {
+	my $put = "SELECT atomix.map_put_text('durable', 'k', '$round')";
+
 	# Others would have the log written.
 	my $pids = run("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE backend_type LIKE 'atomix %'");
 
 	kill('STOP', split / /, $pids);
-	run("SET synchronous_commit = off; SELECT atomix.map_put_text('durable', 'k', '$round')");
+	# The last changes its mind between the change and the commit.
+	run($round < 4 ? "SET synchronous_commit = off; $put" :
+		"BEGIN; $put; SET LOCAL synchronous_commit = off; COMMIT");
 	my $shown = outputs($reader);
 	kill('CONT', split / /, $pids);
 	$node->stop('immediate');
