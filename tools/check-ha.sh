@@ -3,7 +3,7 @@
 # Clients at work while a real high availability manager, Patroni with etcd,
 # switches over and fails over between two throw-away servers.  Prints what
 # must hold and whether it did, and how long nobody was answered.  Takes about
-# three minutes; not part of "make check".
+# four minutes; not part of "make check".
 
 set -eu -o pipefail
 # shellcheck source=tools/harness.sh

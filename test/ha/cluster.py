@@ -133,8 +133,16 @@ class Node:
         os.kill(postmaster, signal.SIGKILL)
         self.patroni.wait()
 
+    def stall(self):
+        """The manager stands still, the server does not."""
+        self.patroni.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.patroni.send_signal(signal.SIGCONT)
+
     def stop(self):
         if self.patroni is not None and self.patroni.poll() is None:
+            self.go_on()
             self.patroni.terminate()
             try:
                 self.patroni.wait(60)

@@ -16,7 +16,7 @@ from load import Asker, Consumer, Heir, Holder, Load, Worker, Writer
 # Patroni takes a leader for dead when it has been silent for so long.
 TTL = 20
 # What is done, and how long nobody may be answered, in seconds.
-FAULTS = [("switchover", 20), ("crash", TTL + 25)] * 2
+FAULTS = [("switchover", 20), ("crash", TTL + 25)] * 2 + [("cut off", TTL + 40)]
 WORKERS = 4
 HOLDERS = 3
 
@@ -38,16 +38,29 @@ def switch_over(cluster):
 
 
 def fail_over(cluster):
+    """Returns the server that is gone."""
     leader = cluster.leader()
     leader.kill()
     cluster.await_leader(cluster.other(leader), TTL + 60)
     return leader
 
 
+def cut_off(cluster):
+    """For a while the old leader can still be written to, beside the new one."""
+    leader = cluster.leader()
+    leader.stall()
+    cluster.await_leader(cluster.other(leader), TTL + 60)
+    time.sleep(5)
+    leader.go_on()
+
+
+ACTIONS = {"switchover": switch_over, "crash": fail_over, "cut off": cut_off}
+
+
 def run_fault(cluster, load, name):
     """Returns how long nobody was answered."""
     began = time.monotonic()
-    old = fail_over(cluster) if name == "crash" else switch_over(cluster)
+    old = ACTIONS[name](cluster)
     led = time.monotonic()
     await_true("clients are answered", 60, lambda: load.answered_since(led))
     time.sleep(3)
