@@ -70,8 +70,8 @@ lock_free_ones(const AtxExpiry *expiry, int64 *ids, int count)
 
 /*
  * Keep those whose rows are due, and lock these.  A row that is locked is
- * being renewed: who renews many sessions holds their rows, and no lock of
- * ours.
+ * being renewed, or somebody deletes a service of the session: who does so
+ * with many sessions holds their rows, and no lock of ours.
  */
 static int
 lock_due_rows(const AtxMoment *moment, int64 *ids, int count)
@@ -81,6 +81,8 @@ lock_due_rows(const AtxMoment *moment, int64 *ids, int count)
 
 	memcpy(tried, ids, sizeof(int64) * count);
 	due = atx_lease_lock_due(moment, ids, count);
+	if (due > 0)
+		due = atx_session_lock_free(ids, due);
 	for (int i = 0; i < count; i++)
 		if (!atx_ids_contain(ids, due, tried[i]))
 			atx_unlock_exclusive(ATX_LOCK_SESSION, tried[i]);

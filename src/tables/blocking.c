@@ -47,17 +47,28 @@ static AtxStatement waiters = {
 };
 
 /*
- * Who holds the lock of a session that should have ended long ago, and has
- * been running for as long.  $1 to $4 as in ATX_LEASE_DEADLINE, $5 how long, $6
- * the lock's class.
+ * Who holds the lock of a session that should have ended long ago, or has
+ * written its row, and has been running for as long.  $1 to $4 as in
+ * ATX_LEASE_DEADLINE, $5 how long, $6 the lock's class.
+ *
+ * A row can say a number that is no transaction's, but of several that locked
+ * it; so who is taken for its writer must be writing the table.
  */
 static AtxStatement expiry = {
-	"SELECT COALESCE(h.pid, 0), pg_catalog.max($2 - " ATX_LEASE_DEADLINE ")"
-	" FROM pg_catalog.pg_locks h JOIN atomix.lease l"
-	" ON l.session_id = (h.classid::pg_catalog.int8 << 32) | h.objid::pg_catalog.int8"
-	" WHERE h.locktype = 'userlock' AND h.granted AND h.database = $7"
-	" AND h.objsubid = $6 AND " ATX_LEASE_DEADLINE " < $2 - $5"
-	" AND (h.pid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
+	"WITH held AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks k WHERE k.granted),"
+	" overdue AS (SELECT l.session_id, $2 - " ATX_LEASE_DEADLINE " AS late"
+	" FROM atomix.lease l WHERE (l.check_epoch, l.check_at) <= ($1, $2)"
+	" AND " ATX_LEASE_DEADLINE " < $2 - $5),"
+	" keeping AS (SELECT k.pid, o.late FROM held k JOIN overdue o"
+	" ON o.session_id = (k.classid::pg_catalog.int8 << 32) | k.objid::pg_catalog.int8"
+	" WHERE k.locktype = 'userlock' AND k.database = $7 AND k.objsubid = $6"
+	" UNION ALL SELECT k.pid, o.late FROM overdue o"
+	" JOIN atomix.session s ON s.session_id = o.session_id"
+	" JOIN held k ON k.locktype = 'transactionid' AND k.transactionid = s.xmax"
+	" WHERE EXISTS (SELECT FROM held r WHERE r.virtualtransaction = k.virtualtransaction"
+	" AND r.relation = s.tableoid AND r.mode = 'RowExclusiveLock'))"
+	" SELECT COALESCE(h.pid, 0), pg_catalog.max(h.late) FROM keeping h"
+	" WHERE (h.pid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
 	" WHERE a.pid = h.pid AND a.xact_start < pg_catalog.clock_timestamp()"
 	" - pg_catalog.make_interval(secs => $5 / 1000000.0)))"
 	" GROUP BY 1",

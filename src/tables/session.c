@@ -21,6 +21,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "base/arrays.h"
 #include "base/rows.h"
 #include "base/spi.h"
 #include "base/transaction.h"
@@ -122,6 +123,13 @@ static AtxStatement expire_leases = {
 	" AND " ATX_LEASE_DEADLINE " < $2"
 	" RETURNING l.session_id, l.ack_floor, $2 - " ATX_LEASE_DEADLINE,
 	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
+};
+
+/* Who deletes a service writes the rows of sessions that have it open. */
+static AtxStatement lock_free = {
+	"SELECT session_id FROM atomix.session WHERE session_id = ANY ($1)"
+	" FOR NO KEY UPDATE SKIP LOCKED",
+	1, {INT8ARRAYOID}
 };
 
 static AtxStatement expire_sessions = {
@@ -490,6 +498,22 @@ atx_session_is_closing(int64 session_id)
 	Standing	standing;
 
 	return find_standing(session_id, &standing) && standing.closing;
+}
+
+/*
+ * Lock the rows of those of the sessions whose rows nobody has locked; returns
+ * how many, which then stand first, ascending.
+ */
+int
+atx_session_lock_free(int64 *ids, int count)
+{
+	Datum		values[] = {atx_int64_array(ids, count)};
+	int			found = (int) atx_execute(&lock_free, values, NULL);
+
+	for (int i = 0; i < found; i++)
+		ids[i] = atx_result_int64(i, 1);
+	atx_ids_sort(ids, found);
+	return found;
 }
 
 /*

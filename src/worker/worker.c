@@ -508,7 +508,11 @@ static void
 tell_changes(void)
 {
 	if (number_again_at != 0 && atx_now() >= number_again_at)
+	{
+		/* From here on it is told of when telling is due. */
+		number_again_at = 0;
 		tell_pending = true;
+	}
 	if (!tell_pending || !may_tell())
 		return;
 	number_again_at = 0;

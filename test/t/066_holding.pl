@@ -184,6 +184,31 @@ $id = open_session($node, '1 h');
 }
 
 #
+# Who deletes a service keeps the sessions that have it open, and no others.
+#
+
+{
+	$node->safe_psql('postgres', "ALTER SYSTEM SET atomix.max_hold = '1 h'; SELECT pg_reload_conf()");
+	my $offset = -s $node->logfile;
+	my $attached = open_session($node, '2 s');
+	my $other = open_session($node, '2 s');
+
+	$node->safe_psql('postgres', "SELECT atomix.create_service($attached, 'counter', 'doomed')");
+	await_rest($node);
+	my ($idle, $idle_pid) = idle_after("SELECT atomix.delete_service('doomed')");
+
+	advance_clock($node, '1 min');
+	ok(await_state($node, $other, 'expired'), 'a session beside one whose service is being deleted expires');
+	is(session_state($node, $attached), 'opened', 'that one does not');
+	unlike(slurp_file($node->logfile, $offset), qr/could not end atomix session|lock timeout/,
+		'and nobody waits for it');
+	$node->safe_psql('postgres', "ALTER SYSTEM RESET atomix.max_hold; SELECT pg_reload_conf()");
+	ok(await_state($node, $attached, 'expired'), 'until its time is over for atomix.max_hold');
+	is(is_alive($idle_pid), '0', 'and who deletes is ended');
+	dismiss($idle);
+}
+
+#
 # A prepared transaction is told of, and stays.
 #
 
