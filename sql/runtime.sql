@@ -135,16 +135,32 @@ SELECT count(*) > 0 AS some FROM pg_temp.list(watch => true, max_wait => '1 h');
 CREATE ROLE regress_atomix_rt;
 CREATE ROLE regress_atomix_rt_monitor IN ROLE pg_monitor;
 GRANT USAGE ON SCHEMA atomix TO regress_atomix_rt, regress_atomix_rt_monitor;
+GRANT SELECT ON pg_temp.rt TO PUBLIC;
 SET ROLE regress_atomix_rt;
 SELECT count(*) FROM pg_temp.list();
 SELECT test.outcome('SELECT pg_temp.get(''rt one'')');
 SELECT atomix.open_session('8 min', 'rt one', 'other') AS other \gset
 SELECT pg_temp.get('rt one') #>> '{spec,kind}' AS own;
 SELECT count(*) FROM pg_temp.list();
+-- Services in a namespace that it may not read (any more) are left out.
+RESET ROLE;
+SELECT atomix.grant_namespace('rt ns', 'regress_atomix_rt', 'write');
+SET ROLE regress_atomix_rt;
+SELECT atomix.open_session('8 min', 'rt hidden') AS hidden \gset
+SELECT atomix.create_service(:hidden, 'map', 'rt m', 'rt ns') > 0 AS opened;
+SELECT service, kind, state FROM pg_temp.rt WHERE name = 'rt hidden';
+RESET ROLE;
+SELECT atomix.revoke_namespace('rt ns', 'regress_atomix_rt');
+SET ROLE regress_atomix_rt;
+SELECT service, kind, state FROM pg_temp.rt WHERE name = 'rt hidden';
+SELECT pg_temp.get('rt hidden', 'rt ns/rt m') -> 'status' AS hidden;
+SELECT atomix.create_service(:hidden, 'map', 'rt n') > 0 AS opened;
+SELECT service, kind, state FROM pg_temp.rt WHERE name = 'rt hidden';
 SET ROLE regress_atomix_rt_monitor;
+SELECT service, kind, state FROM pg_temp.rt WHERE name = 'rt hidden';
 SELECT pg_temp.get('rt one') #>> '{spec,kind}' AS newest, pg_temp.get('rt two') #>> '{meta,id,name}' AS other;
 RESET ROLE;
-SELECT atomix.close_session(:other);
+SELECT atomix.close_session(:other), atomix.close_session(:hidden);
 REVOKE ALL ON SCHEMA atomix FROM regress_atomix_rt, regress_atomix_rt_monitor;
 DROP ROLE regress_atomix_rt, regress_atomix_rt_monitor;
 

@@ -11,8 +11,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -24,6 +26,7 @@
 #include "base/errors.h"
 #include "base/settings.h"
 #include "base/spi.h"
+#include "commands/rights.h"
 #include "tables/session_object.h"
 
 PG_FUNCTION_INFO_V1(atomix_runtime_get_session);
@@ -135,6 +138,40 @@ make_object(const AtxSessionObject *from)
 	return object;
 }
 
+static bool
+may_show(Oid role, const AtxSessionObject *object)
+{
+	return object->service == NULL || object->namespace[0] == '\0' ||
+		atx_has_right(object->namespace, ATX_PRIVILEGE_READ) ||
+		has_privs_of_role(role, ROLE_PG_MONITOR);
+}
+
+/*
+ * Leave out services that the role may not read (any more); a session that has
+ * no others is left alone.  Returns how many objects remain.
+ */
+static int
+hide_services(Oid role, AtxSessionObject *objects, int count)
+{
+	int			shown = 0;
+
+	for (int first = 0, next; first < count; first = next)
+	{
+		int			before = shown;
+		AtxSessionObject alone = objects[first];
+
+		for (next = first; next < count && objects[next].session_id == alone.session_id; next++)
+			if (may_show(role, &objects[next]))
+				objects[shown++] = objects[next];
+		if (shown == before)
+		{
+			alone.service = alone.service_type = NULL;
+			objects[shown++] = alone;
+		}
+	}
+	return shown;
+}
+
 /* The id in a name that an unnamed session could have; -1: it is none. */
 static int64
 id_of_name(const char *name)
@@ -183,7 +220,7 @@ find_object(Oid role, const GetSessionRequest *request)
 		ereport(ERROR,
 				(errcode(ERRCODE_ATX_SESSION_UNKNOWN),
 				 errmsg("session \"%s\" is unknown", name)));
-	return choose_object(objects, count, service);
+	return choose_object(objects, hide_services(role, objects, count), service);
 }
 
 /*
@@ -286,6 +323,7 @@ atomix_runtime_list_sessions(PG_FUNCTION_ARGS)
 	listing.until = request->watch ? atx_now() + max_wait : 0;
 	atx_scope_enter(&scope);
 	await_sessions(&scope, &listing);
+	listing.count = hide_services(scope.caller, listing.found, listing.count);
 	result = encode_listing(&scope, &listing);
 	atx_scope_leave(&scope);
 	PG_RETURN_BYTEA_P(result);

@@ -25,6 +25,7 @@
 #include "atomix/session/session.pb-c.h"
 #include "base/codec.h"
 #include "commands/dispatch.h"
+#include "commands/rights.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
 #include "commands/streams.h"
@@ -147,10 +148,15 @@ read_header(const RequestHeader *header, bool of_session)
 	return request;
 }
 
-/* May the request go on?  What it is to see must be there. */
+/*
+ * May the request go on?  What it names must be the caller's to know of, and
+ * what it is to see must be there.
+ */
 static AtxAnswer
 admit(const Request *request)
 {
+	if (request->problem.outcome == ATX_DONE && request->is_named)
+		atx_require_right(request->service.namespace, ATX_PRIVILEGE_READ);
 	if (request->problem.outcome != ATX_DONE || request->header->index == 0)
 		return request->problem;
 	return atx_await_index((int64) request->header->index);

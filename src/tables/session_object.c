@@ -21,7 +21,7 @@
  */
 #define SELECT_OBJECTS \
 	"SELECT s.session_id, COALESCE(s.name, s.session_id::text), s.kind, s.labels," \
-	" s.config, COALESCE(s.version, 0), s.state, p.type," \
+	" s.config, COALESCE(s.version, 0), s.state, p.type, p.namespace," \
 	" CASE WHEN p.namespace = '' THEN p.name ELSE p.namespace || '/' || p.name END" \
 	" FROM atomix.session s LEFT JOIN LATERAL (" \
 	"SELECT v.type, v.namespace::text, v.name::text FROM atomix.attachment a" \
@@ -71,7 +71,8 @@ read_objects(int count, AtxSessionObject **objects)
 		object->version = atx_result_int64(i, 6);
 		object->state = atx_result_text(i, 7);
 		object->service_type = atx_result_text(i, 8);
-		object->service = atx_result_text(i, 9);
+		object->namespace = atx_result_text(i, 9);
+		object->service = atx_result_text(i, 10);
 	}
 }
 

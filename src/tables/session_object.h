@@ -23,6 +23,7 @@ typedef struct AtxSessionObject
 	int64		version;		/* 0: not numbered yet */
 	char	   *state;
 	char	   *service_type;	/* NULL: it has no service */
+	char	   *namespace;
 	char	   *service;		/* its name, with the namespace if it has one */
 } AtxSessionObject;
 

@@ -232,6 +232,16 @@ my @calls = (
 			{ session_id => $_[0], request_id => 1 })) }, 'read' ],
 	[ session_keep_alive => bytes(encode_message('atomix.election.KeepAliveRequest', {})), 'none' ],
 	[ session_open_session => bytes(encode_message('atomix.election.OpenSessionRequest', {})), 'none' ],
+	# Also where the name is of no further use.
+	(map {
+		my ($function, $message) = @$_;
+
+		[ $function => sub { bytes(encode_message("atomix.election.$message",
+				{ header => { session_id => $_[0], name => { name => 'map', namespace => 'team' } } })) }, 'read' ]
+	} [ session_close_session => 'CloseSessionRequest' ], [ session_keep_alive => 'KeepAliveRequest' ],
+		[ session_open_session => 'OpenSessionRequest' ]),
+	[ session_fetch => sub { bytes(encode_message('atomix.headers.RequestHeader',
+			{ session_id => $_[0], name => { name => 'map', namespace => 'team' } })) }, 'read' ],
 	[ set_lock_delay => "'NAME', '1 s', 'team'", 'admin', undef, 'lock' ],
 	[ tick => '', 'execute' ],
 	[ wait_events => "SESSION, '0'", 'none' ],
