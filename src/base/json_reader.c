@@ -160,6 +160,10 @@ read_integer(Reader *reader, const JsonbValue *value, int64 min, uint64 max,
 	problem = atx_json_parse_integer(text, min, max, &result);
 	if (problem != NULL)
 		refuse(reader, place, problem, NULL);
+
+	/* A zero may have sixteen thousand decimals in few bytes of a document. */
+	if (value->type == jbvNumeric)
+		pfree(text);
 	return result;
 }
 

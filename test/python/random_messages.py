@@ -55,6 +55,8 @@ def random_value(field):
         return random.random() < 0.5
     if field.type == FieldDescriptor.TYPE_ENUM:
         return random.choice(field.enum_type.values).number
+    if field.name in ("seconds", "nanos") and random.random() < 0.8:
+        return random.choice([0, 1, 30, 500000000])
     signed = field.cpp_type in (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64)
     bits = 32 if field.cpp_type in (
         FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_UINT32) else 64

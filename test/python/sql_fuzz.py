@@ -13,11 +13,13 @@ back by savepoints, and then nothing is to be left of them.
 """
 
 import random
+import re
 import sys
 import time
 
-from connection import Connection, Failed, Lost
 from google.protobuf import json_format
+
+from connection import Connection, Failed, Lost
 from random_messages import bloom, fill, message_classes, method_requests, random_value
 
 descriptors, socket_path, superuser, seed, target = sys.argv[1:]
@@ -82,6 +84,9 @@ JSON = [
     '{"input":{"timeout":"-999999999999s"}}', '{"payload":"!"}', '{"payload":"AAAA"}',
     DEEP, '{"a":' * 500 + "1" + "}" * 500, "[" + ",".join(["{}"] * 3000) + "]",
     '{"a":"' + "x" * 70000 + '"}', '[{"type":"lock","name":"' + "x" * 5000 + '"}]']
+VALUES = ["null", "-1", "1.5", "1e400", "0e-16383", "1e2", '"1"', '"01"', '""', '"\\u0001"', '"AAAA"',
+          '"9223372036854775808"', '"2026-01-31T09:30:00Z"', '"0001-01-01T00:00:00Z"', '"-1.5s"',
+          '"OK"', "[]", "[null]", "{}", '{"a":1}', '{"a":"b"}', '{"1":"2","01":"3"}', "[{}]", "true"]
 WORDS = {
     "name": NAMES, "key": NAMES, "after_key": NAMES, "candidate": NAMES,
     "type": TYPES, "service_type": TYPES, "kind": TYPES,
@@ -213,9 +218,13 @@ class Values:
         """JSON of the message that the call names, or of anything else."""
         if self.function == "message_from_json" and self.chosen and random.random() < 0.7:
             try:
-                return json_format.MessageToJson(fill(self.classes[self.chosen](), self.field))
+                text = json_format.MessageToJson(fill(self.classes[self.chosen](), self.field))
             except (json_format.Error, ValueError, TypeError, OverflowError):
-                pass                    # a time out of range, or an Any
+                return "{}"             # a time out of range, or an Any
+            if self.mutating:
+                text = re.sub(r'(?<=: )("[^"]*"|\d+|true|\{\}|\[\])',
+                              lambda match: random.choice([match[0]] * 3 + VALUES), text)
+            return text
         return random.choice(JSON)
 
     # ----------------------------------------------------------------- types

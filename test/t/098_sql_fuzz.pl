@@ -65,6 +65,19 @@ is(
 		  WHERE backend_type = 'checkpointer'}),
 	$start, 'no process of the server has crashed');
 
+# Numbers of many decimals in a small document.
+my $grown = $node->safe_psql('postgres', q{
+	CREATE FUNCTION pg_temp.peak() RETURNS bigint LANGUAGE sql AS
+		$$SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)')::bigint$$;
+	CREATE TEMP TABLE documents AS SELECT jsonb_build_object('outputStreamSequenceNums',
+		jsonb_object_agg(i::text, '0e-16383'::numeric)) AS document FROM generate_series(1, 5000) i;
+	SELECT pg_temp.peak() AS before \gset
+	SELECT length(atomix.message_from_json('atomix.multiraft.v1.KeepAliveInput', document)) AS len
+		FROM documents \gset
+	SELECT pg_temp.peak() - :before});
+
+cmp_ok($grown, '<', 20 * 1024, 'a document of 5,000 long zeros takes no 80 MB');
+
 my $log = slurp_file($node->logfile);
 
 unlike($log, qr/PANIC|TRAP|terminated by signal|atomix worker.*exited/,
