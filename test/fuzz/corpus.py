@@ -42,6 +42,13 @@ def pack(directory, path):
         file.writelines(data.hex() + "\n" for data in inputs)
 
 
+def document(message):
+    try:
+        return json_format.MessageToJson(message, indent=random.choice([None, 1])).encode()
+    except (ArithmeticError, ValueError, TypeError, json_format.Error):
+        return b"{}"                # a time out of range, or an Any of unknown type
+
+
 def seeds(target, descriptors, seed, directory):
     random.seed(seed)
     if target == "bloom":
@@ -51,11 +58,9 @@ def seeds(target, descriptors, seed, directory):
     for number, message_class in enumerate(message_classes(descriptors).values()):
         for _ in range(5):
             message = fill(message_class())
-            if target == "codec":
-                data = message.SerializeToString()
-            else:
-                data = json_format.MessageToJson(message, indent=None).encode()
-            store(directory, bytes([number]) + data)
+            store(directory, bytes([number]) + message.SerializeToString())
+            if target == "json":
+                store(directory, bytes([number]) + document(message))
 
 
 {"unpack": unpack, "pack": pack, "seeds": seeds}[sys.argv[1]](*sys.argv[2:])
