@@ -17,7 +17,7 @@ packages_for()
 	echo gcc libc6-dev make patch perl libipc-run-perl python3-protobuf \
 		protobuf-compiler libprotobuf-dev \
 		protobuf-c-compiler libprotobuf-c-dev pgbouncer \
-		clang libclang-rt-dev
+		clang clang-tidy libclang-rt-dev
 
 	# Whoever names a pg_config has a server of their own.
 	if [ -z "${PG_CONFIG:-}" ]; then

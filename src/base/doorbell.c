@@ -99,7 +99,7 @@ static Size
 doorbell_size(void)
 {
 	return add_size(offsetof(Doorbell, waiting),
-					mul_size(sizeof(pg_atomic_uint64), BUCKETS * words_of_processes()));
+					mul_size(sizeof(pg_atomic_uint64), (Size) BUCKETS * words_of_processes()));
 }
 
 /*

@@ -252,7 +252,7 @@ note_for(const Key *key, int level, bool in_row)
 	if (nnotes == max_notes)
 		notes = atx_array_grow(TopTransactionContext, notes, &max_notes, sizeof(Note));
 	last = &notes[nnotes++];
-	last->entry = NULL;
+	last->entry = NULL;			/* NOLINT: an array that has grown is there */
 	last->key = *key;
 	last->at = 0;
 	last->level = level;

@@ -165,7 +165,7 @@ revision_after(const AtxStream *stream, int64 count, int64 *revision)
 	Snapshot	snapshot = atx_snapshot_take();
 	AtxService	service = {0};
 	AtxEventScan scan;
-	AtxEvent	event;
+	AtxEvent	event = {0};
 	int64		seen = 0;
 
 	(void) atx_service_load_in(snapshot, stream->service_id, &service);
