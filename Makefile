@@ -5,7 +5,8 @@
 # machine: they must work where pg_config does not exist yet, so PGXS is not
 # read for them.
 
-OUTER = bench check check-full check-ha demo deps fuzz indent mutants
+OUTER = bench check check-full check-ha check-ubsan check-valgrind demo deps \
+	fuzz indent mutants
 
 PG_CONFIG ?= pg_config
 
@@ -19,6 +20,9 @@ bench check check-ha demo deps indent mutants:
 
 check-full:
 	@tools/check.sh --full
+
+check-ubsan check-valgrind:
+	@tools/check-instrumented.sh $(@:check-%=%)
 
 # Of each target: "make fuzz SECONDS=600".
 SECONDS = 60
@@ -107,9 +111,9 @@ FUZZ_FLAGS = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 FUZZ_CPPFLAGS = -DUSE_ASSERT_CHECKING=1 -Itest/fuzz $(PG_CPPFLAGS) \
 	-isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
-FUZZ_SRCS = src/base/base64.c src/base/bloom.c src/base/codec.c \
-	src/base/message_types.c src/base/nearest.c \
-	test/fuzz/shim.c $(PROTO_C)
+FUZZ_SRCS = $(addprefix src/base/,base64.c bloom.c codec.c json_number.c \
+	json_place.c json_reader.c json_time.c json_writer.c message_types.c nearest.c) \
+	test/fuzz/shim.c test/fuzz/shim_jsonb.c $(PROTO_C)
 FUZZ_OBJS = $(FUZZ_SRCS:%.c=build/fuzz/%.o)
 FUZZ_TARGETS := $(patsubst test/fuzz/fuzz_%.c,build/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
@@ -150,7 +154,10 @@ client:
 client-install client-uninstall client-clean:
 	@$(MAKE) -C client PG_CONFIG='$(PG_CONFIG)' $(@:client-%=%)
 
-.PHONY: lint typedefs
+.PHONY: lint tidy typedefs
+tidy: all
+	@PG_CONFIG='$(PG_CONFIG)' tools/tidy.sh
+
 lint: all
 	@tools/lint.sh
 

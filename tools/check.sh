@@ -100,6 +100,7 @@ pgxs=$(dirname "$(pg_config --pgxs)")/../..
 # Tests of a library that did not build would say nothing.
 step build 600 make -s -j2 with_llvm=no COPT=-Werror install || finish
 step lint 120 make -s with_llvm=no lint || :
+step tidy 400 make -s with_llvm=no tidy || :
 step "fuzz corpus" 300 make -s -j2 with_llvm=no COPT=-Werror fuzz-corpus || :
 
 # Nothing here outlives the run, so nothing needs to reach the disk.
