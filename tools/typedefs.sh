@@ -10,7 +10,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 # The build leaves out the programs of tools and tests.
-for program in tools/*.c test/fuzz/*.c; do
+for program in tools/*.c test/fuzz/*.c test/client/*.c; do
 	cc -g -c -w -Isrc -Ibuild/proto \
 		-I"$("${PG_CONFIG:-pg_config}" --includedir-server)" \
 		-I"$("${PG_CONFIG:-pg_config}" --includedir)" \

@@ -82,7 +82,8 @@ struct Ctl
 	const char *program;
 	const CtlCommand *command;
 	const char *values[CTL_OPTIONS];	/* NULL: not given; flags: "" */
-	const char **args;			/* of the command */
+	const char **words;			/* all but options; to be freed */
+	const char **args;			/* those of the command */
 	int			nargs;
 	char	  **run;			/* behind "--", NULL if there is none */
 	bool		json;

@@ -20,8 +20,8 @@ main(int argc, char **argv)
 	(void) setlocale(LC_CTYPE, "");
 	status = ctl_parse(&ctl, argc, argv);
 	if (status != CTL_OK)
-		return status;
-	if (ctl.values[OPT_VERSION] != NULL)
+		;						/* has been said */
+	else if (ctl.values[OPT_VERSION] != NULL)
 		printf("atomixctl (atomix) %s\n", CTL_VERSION);
 	else if (ctl.command == NULL)
 		ctl_help_general();
@@ -32,6 +32,7 @@ main(int argc, char **argv)
 
 	atx_client_free(ctl.client);
 	free(ctl.password);
+	free(ctl.words);
 	if (fflush(stdout) != 0 || ferror(stdout))
 	{
 		perror("atomixctl: could not write");

@@ -288,8 +288,8 @@ ctl_parse(Ctl *ctl, int argc, char **argv)
 	int			status;
 
 	ctl->program = "atomixctl";
-	ctl->args = calloc((size_t) argc + 1, sizeof(char *));
-	if (ctl->args == NULL)
+	ctl->words = ctl->args = calloc((size_t) argc + 1, sizeof(char *));
+	if (ctl->words == NULL)
 		abort();
 	for (int i = 1; i < argc; i++)
 	{

@@ -575,8 +575,13 @@ supervise(Ctl *ctl, bool election)
 	}
 	if (supervisor.showing)
 		fputs("\r\033[K", stderr);
-	ctl_guardian_stop(&supervisor.child);
+
+	/*
+	 * The next one waits for this; the guardian has nothing to guard any
+	 * more.
+	 */
 	close_session(&supervisor);
+	ctl_guardian_stop(&supervisor.child);
 	if (supervisor.signal != 0 && !(election && supervisor.started != 0))
 	{
 		/* Whoever waits for us is to see what it was. */

@@ -20,7 +20,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "atomix.h"
+#include "../../client/atomix.h"
 
 typedef struct Incrementing
 {
@@ -28,9 +28,9 @@ typedef struct Incrementing
 	const char *counter;
 	int			left;
 	int64_t		number;
-}			Incrementing;
+} Incrementing;
 
-static void increment(Incrementing * incrementing);
+static void increment(Incrementing *incrementing);
 
 static void
 fail(const char *what, const char *reason)
@@ -69,7 +69,7 @@ incremented(void *arg, const AtxReply *reply)
 }
 
 static void
-increment(Incrementing * incrementing)
+increment(Incrementing *incrementing)
 {
 	const char *values[] = {incrementing->counter};
 

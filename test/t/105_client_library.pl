@@ -21,7 +21,7 @@ my $source = "$FindBin::RealBin/../..";
 my $driver = "$directory/driver";
 
 chomp(my ($include, $libraries) = (`pg_config --includedir`, `pg_config --libdir`));
-system_or_bail('cc', '-g', '-O1', '-Wall', '-Werror', "-I$include", "-I$source/client", '-o', $driver,
+system_or_bail('cc', '-g', '-O1', '-Wall', '-Werror', "-I$include", '-o', $driver,
 	"$source/test/client/driver.c", "$source/client/libatomix.a", "-L$libraries", '-lpq');
 
 sub start_driver
