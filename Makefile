@@ -5,8 +5,8 @@
 # machine: they must work where pg_config does not exist yet, so PGXS is not
 # read for them.
 
-OUTER = bench check check-full check-ha check-ubsan check-valgrind demo deps \
-	fuzz indent mutants
+OUTER = bench check check-full check-ha check-matrix check-ubsan \
+	check-valgrind demo deps fuzz indent mutants
 
 PG_CONFIG ?= pg_config
 
@@ -15,7 +15,7 @@ ifneq (,$(filter $(OUTER),$(MAKECMDGOALS)))
 .PHONY: $(MAKECMDGOALS)
 .NOTPARALLEL:
 
-bench check check-ha demo deps indent mutants:
+bench check check-ha check-matrix demo deps indent mutants:
 	@tools/$@.sh
 
 check-full:
