@@ -89,6 +89,15 @@ CREATE TABLE atomix.partition_term (
 COMMENT ON TABLE atomix.partition_term IS 'Every term a partition has had, the current one included.';
 REVOKE ALL ON TABLE atomix.partition_term FROM PUBLIC;
 
+CREATE TABLE atomix.placement (
+  partition_id integer NOT NULL,
+  location text NOT NULL,
+  since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  CONSTRAINT placement_pkey PRIMARY KEY (partition_id)
+);
+COMMENT ON TABLE atomix.placement IS 'Where each partition is, the one of this database included; no rows if it is the only one.';
+REVOKE ALL ON TABLE atomix.placement FROM PUBLIC;
+
 -- No check constraints: each would be parsed anew at every open and close,
 -- and nobody writes here but our own code.
 CREATE TABLE atomix.session (
@@ -1333,6 +1342,21 @@ COMMENT ON FUNCTION atomix.revoke_namespace(text, text, boolean) IS
   'Takes back what grant_namespace gave with the same name and prefix; false if that was nothing. Sessions keep what they hold until they close it. Errors: 42501 not allowed, 42704 no such role, 57P03 server not ready, 25006 read-only.';
 REVOKE ALL ON FUNCTION atomix.revoke_namespace(text, text, boolean) FROM PUBLIC;
 
+CREATE FUNCTION atomix.partition_of(namespace text, name text)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'atomix_partition_of'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.partition_of(text, text) IS
+  'The partition that services of that name belong to, here or on another server. Errors: 22023 empty name, 22004 null.';
+
+CREATE FUNCTION atomix.place_partitions(here integer, locations text[])
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_place_partitions'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.place_partitions(integer, text[]) IS
+  'For administrators: says where each partition is, the first being 1, and which is that of this database. Everybody can read locations: no passwords. Errors: 55000 their number, or which is here, cannot be changed while there are services or sessions, 22023 no such partition or an empty location, 22004 null, 57P03 server not ready, 25006 read-only.';
+REVOKE ALL ON FUNCTION atomix.place_partitions(integer, text[]) FROM PUBLIC;
+
 CREATE FUNCTION atomix.tick()
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_tick'
@@ -1441,9 +1465,11 @@ COMMENT ON VIEW atomix.sessions IS
 GRANT SELECT ON atomix.sessions TO PUBLIC;
 
 CREATE VIEW atomix.partitions WITH (security_barrier) AS
-  SELECT partition_id, term, leader, since FROM atomix.partition;
+  SELECT COALESCE(p.partition_id, l.partition_id) AS partition_id, p.term, p.leader, p.since, l.location
+  FROM atomix.partition p
+    FULL JOIN atomix.placement l ON l.partition_id OPERATOR(pg_catalog.=) p.partition_id;
 COMMENT ON VIEW atomix.partitions IS
-  'Partitions: the term rises with each change of the server that leads.';
+  'Partitions: the term rises with each change of the server that leads. Of those that are on other servers only the location is known.';
 GRANT SELECT ON atomix.partitions TO PUBLIC;
 
 CREATE VIEW atomix.workers WITH (security_barrier) AS
@@ -1590,6 +1616,7 @@ SELECT pg_catalog.pg_extension_config_dump('atomix.authority', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.clock_epoch', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.partition', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.partition_term', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.placement', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.service', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.entry', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.intervention', '');

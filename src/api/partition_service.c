@@ -25,6 +25,7 @@
 #include "base/errors.h"
 #include "base/status.h"
 #include "commands/exactly_once.h"
+#include "commands/placement.h"
 #include "commands/sessions.h"
 #include "tables/partition.h"
 
@@ -59,16 +60,14 @@ atx_wire_fill_headers(ResponseHeaders *headers, int64 index, AtxAnswer answer)
 }
 
 /*
- * Is the partition here?
+ * Is the partition here that a request names?
  */
 AtxAnswer
 atx_wire_check_partition(uint32 id)
 {
-	if (atx_partition_exists(id))
-		return ATX_ANSWER_DONE;
-	return atx_answer(ATX_INVALID,
-					  id == 0 ? pstrdup("the request names no partition") :
-					  psprintf("partition %u does not exist", id));
+	if (id == 0)
+		return atx_answer(ATX_INVALID, pstrdup("the request names no partition"));
+	return atx_check_partition(id);
 }
 
 static AtxAnswer

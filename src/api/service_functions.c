@@ -12,6 +12,7 @@
 #include "api/arguments.h"
 #include "commands/dispatch.h"
 #include "commands/jump.h"
+#include "commands/placement.h"
 #include "commands/services.h"
 
 PG_FUNCTION_INFO_V1(atomix_create_service);
@@ -77,6 +78,7 @@ atomix_delete_service(PG_FUNCTION_ARGS)
 	atx_require_writable("atomix.delete_service()");
 	atx_scope_enter(&scope);
 	atx_raise_unless_done(atx_await_authority(&authority));
+	atx_raise_unless_done(atx_check_name_here(namespace, name));
 	atx_raise_unless_done(atx_delete_service(namespace, name, &deleted));
 	atx_scope_leave(&scope);
 	PG_RETURN_BOOL(deleted);

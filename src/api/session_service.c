@@ -25,11 +25,13 @@
 #include "atomix/session/session.pb-c.h"
 #include "base/codec.h"
 #include "commands/dispatch.h"
+#include "commands/placement.h"
 #include "commands/rights.h"
 #include "commands/services.h"
 #include "commands/sessions.h"
 #include "commands/streams.h"
 #include "commands/waiting.h"
+#include "tables/placement.h"
 #include "tables/partition.h"
 
 PG_FUNCTION_INFO_V1(atomix_session_open_session);
@@ -108,7 +110,7 @@ check_partition(const RequestHeader *header)
 	if (header->partition < 0)
 		return atx_answer(ATX_INVALID,
 						  psprintf("partition %d does not exist", header->partition));
-	return atx_wire_check_partition(header->partition == 0 ? 1 : (uint32) header->partition);
+	return atx_check_partition(header->partition == 0 ? ATX_DEFAULT_PARTITION : header->partition);
 }
 
 static AtxAnswer
@@ -253,7 +255,7 @@ atomix_session_open_session(PG_FUNCTION_ARGS)
 	request = read_header(wire->header, false);
 	answer = admit_change(&request, "atomix.session_open_session()");
 	if (answer.outcome == ATX_DONE)
-		answer = atx_wire_open_session(&scope, ATX_DEFAULT_PARTITION, &input, &opened);
+		answer = atx_wire_open_session(&scope, (uint32) atx_partition_here(), &input, &opened);
 	response.header = session_header(&request, answer, opened);
 	result = encode_for(&scope, &response.base);
 	atx_scope_leave(&scope);

@@ -20,6 +20,7 @@
 #include "base/settings.h"
 #include "commands/feeds.h"
 #include "commands/hints.h"
+#include "commands/placement.h"
 #include "tables/partition.h"
 #include "tables/session.h"
 
@@ -146,15 +147,6 @@ atomix_session_events(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static void
-check_partition(int64 partition_id)
-{
-	if (!atx_partition_exists(partition_id))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("partition " INT64_FORMAT " does not exist", partition_id)));
-}
-
 /*
  * partition_events(partition_id int, after_term bigint) returns table (
  * term bigint, leader text, at timestamptz)
@@ -172,7 +164,7 @@ atomix_partition_events(PG_FUNCTION_ARGS)
 	after = atx_number_argument(fcinfo, 1, "after_term");
 	InitMaterializedSRF(fcinfo, 0);
 	atx_scope_enter_to_read(&scope);
-	check_partition(PG_GETARG_INT32(0));
+	atx_raise_unless_done(atx_check_partition(PG_GETARG_INT32(0)));
 	count = atx_partition_terms(PG_GETARG_INT32(0), after, &terms);
 	for (int i = 0; i < count; i++)
 	{
@@ -247,7 +239,7 @@ atomix_partition_watch(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	atx_scope_enter_to_read(&scope);
-	check_partition(partition_id);
+	atx_raise_unless_done(atx_check_partition(partition_id));
 	count = atx_partition_terms((int32) partition_id, 0, &terms);
 	if (count > 0)
 	{

@@ -19,6 +19,7 @@
 #define ERRCODE_ATX_COMPACTED			MAKE_SQLSTATE('M','X','0','0','7')
 #define ERRCODE_ATX_SERVICE_TYPE		MAKE_SQLSTATE('M','X','0','0','8')
 #define ERRCODE_ATX_SERVICE_DELETED		MAKE_SQLSTATE('M','X','0','0','9')
+#define ERRCODE_ATX_PARTITION_ELSEWHERE	MAKE_SQLSTATE('M','X','0','1','0')
 
 /* What came of a call. */
 typedef enum AtxOutcome
@@ -29,6 +30,7 @@ typedef enum AtxOutcome
 	ATX_SESSION_CLOSED,
 	ATX_INVALID,				/* the request itself is refused */
 	ATX_UNAVAILABLE,			/* not now, or not here */
+	ATX_PARTITION_ELSEWHERE,	/* on another server, which the detail names */
 	ATX_NOT_SUPPORTED,
 	ATX_SERVICE_NOT_OPEN,		/* by the session, or not there at all */
 	ATX_SERVICE_DELETED,		/* while the session had it open */

@@ -57,6 +57,7 @@ atx_status_of(AtxOutcome outcome)
 		case ATX_INVALID:
 			return ATX_STATUS_INVALID;
 		case ATX_UNAVAILABLE:
+		case ATX_PARTITION_ELSEWHERE:
 			return ATX_STATUS_UNAVAILABLE;
 		case ATX_NOT_SUPPORTED:
 			return ATX_STATUS_NOT_SUPPORTED;

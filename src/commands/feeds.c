@@ -16,12 +16,14 @@
 #include "base/settings.h"
 #include "commands/feeds.h"
 #include "commands/jump.h"
+#include "commands/placement.h"
 #include "commands/rights.h"
 #include "commands/services.h"
 #include "services/feed.h"
 #include "services/stream.h"
 #include "tables/claim.h"
 #include "tables/entry.h"
+#include "tables/placement.h"
 
 static int64
 retention(void)
@@ -45,11 +47,13 @@ find(const AtxWatch *watch, AtxService *service)
 	AtxAnswer	answer = atx_check_service_name(watch->namespace, watch->name);
 
 	if (answer.outcome == ATX_DONE)
+		answer = atx_check_name_here(watch->namespace, watch->name);
+	if (answer.outcome == ATX_DONE)
 		atx_require_right(watch->namespace, ATX_PRIVILEGE_READ);
 	/* The position must fit the state that the transaction reads. */
 	atx_scope_read_on();
 	if (answer.outcome == ATX_DONE &&
-		!atx_service_find(ATX_DEFAULT_PARTITION, watch->namespace, watch->name, service))
+		!atx_service_find(atx_partition_here(), watch->namespace, watch->name, service))
 		answer = no_such_service(watch);
 	return answer;
 }

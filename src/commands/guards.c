@@ -32,6 +32,7 @@
 #include "commands/jump.h"
 #include "commands/rights.h"
 #include "commands/services.h"
+#include "tables/placement.h"
 #include "tables/session.h"
 
 /*
@@ -115,7 +116,7 @@ atx_is_guarded(const char *namespace, const char *name)
 	AtxClaim   *claims;
 	int			count;
 
-	if (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &service))
+	if (!atx_service_find(atx_partition_here(), namespace, name, &service))
 		return false;
 	if (atx_locked_exclusive(ATX_LOCK_HOLD, service.service_id))
 		return true;

@@ -18,6 +18,7 @@
 #include "base/doorbell.h"
 #include "base/private_lock.h"
 #include "commands/jump.h"
+#include "commands/placement.h"
 #include "commands/rights.h"
 #include "commands/services.h"
 #include "services/claims.h"
@@ -25,6 +26,7 @@
 #include "tables/attachment.h"
 #include "tables/entry.h"
 #include "tables/event.h"
+#include "tables/placement.h"
 #include "tables/session.h"
 #include "tables/session_change.h"
 #include "compat.h"
@@ -173,7 +175,7 @@ atx_service_id(const char *namespace, const char *name)
 {
 	AtxService	service;
 
-	return atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &service) ?
+	return atx_service_find(atx_partition_here(), namespace, name, &service) ?
 		service.service_id : 0;
 }
 
@@ -210,14 +212,14 @@ static void
 find_or_insert(const AtxAuthority *authority, const AtxServiceType *type,
 			   const char *namespace, const char *name, AtxService *service)
 {
-	if (atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
+	if (atx_service_find(atx_partition_here(), namespace, name, service))
 		return;
 	atx_lock_exclusive(ATX_LOCK_NAME, atx_service_name_lock(namespace, name));
-	while (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, service))
+	while (!atx_service_find(atx_partition_here(), namespace, name, service))
 	{
 		CHECK_FOR_INTERRUPTS();
 		service->service_id = atx_index_draw(authority);
-		service->partition_id = ATX_DEFAULT_PARTITION;
+		service->partition_id = atx_partition_here();
 		service->type = (char *) type->name;
 		service->namespace = (char *) namespace;
 		service->value = type->initial_value;
@@ -241,7 +243,7 @@ id_of_name(AtxCall *call, const AtxServiceType *type, const char *namespace,
 		return known->service_id;
 	if (create)
 		find_or_insert(call->authority, type, namespace, name, &call->service);
-	else if (!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &call->service))
+	else if (!atx_service_find(atx_partition_here(), namespace, name, &call->service))
 		return 0;
 	return call->service.service_id;
 }
@@ -311,10 +313,12 @@ AtxAnswer
 atx_use_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
 				const char *name, AtxAccess access)
 {
+	AtxAnswer	answer = atx_check_name_here(namespace, name);
 	bool		found;
 
-	return use_service(call, type, namespace, name, privilege_to_use(access), access, true,
-					   &found);
+	return answer.outcome != ATX_DONE ? answer :
+		use_service(call, type, namespace, name, privilege_to_use(access), access, true,
+					&found);
 }
 
 /*
@@ -324,9 +328,12 @@ AtxAnswer
 atx_use_existing_service(AtxCall *call, const AtxServiceType *type, const char *namespace,
 						 const char *name, AtxAccess access, bool *found)
 {
+	AtxAnswer	answer = atx_check_name_here(namespace, name);
+
 	*found = false;
-	return use_service(call, type, namespace, name, privilege_to_use(access), access, false,
-					   found);
+	return answer.outcome != ATX_DONE ? answer :
+		use_service(call, type, namespace, name, privilege_to_use(access), access, false,
+					found);
 }
 
 /*
@@ -340,10 +347,12 @@ atx_find_service(AtxCall *call, const AtxServiceType *type,
 	AtxAnswer	answer = atx_check_service_name(namespace, name);
 
 	*found = false;
+	if (answer.outcome == ATX_DONE)
+		answer = atx_check_name_here(namespace, name);
 	if (answer.outcome != ATX_DONE)
 		return answer;
 	atx_require_right(namespace, ATX_PRIVILEGE_READ);
-	*found = atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &call->service);
+	*found = atx_service_find(atx_partition_here(), namespace, name, &call->service);
 	return *found ? check_type(&call->service, type->name, namespace, name) : answer;
 }
 
@@ -497,7 +506,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	if (answer.outcome == ATX_DONE)
 		atx_require_right(namespace, ATX_PRIVILEGE_ADMIN);
 	if (answer.outcome != ATX_DONE ||
-		!atx_service_find(ATX_DEFAULT_PARTITION, namespace, name, &call.service))
+		!atx_service_find(atx_partition_here(), namespace, name, &call.service))
 		return answer;
 
 	service_id = streams.service_id = call.service.service_id;

@@ -26,6 +26,7 @@
 #include "base/transaction.h"
 #include "commands/claiming.h"
 #include "commands/jump.h"
+#include "commands/placement.h"
 #include "commands/sessions.h"
 #include "tables/lease.h"
 #include "tables/partition.h"
@@ -55,12 +56,12 @@ check_timeout(int64 timeout)
 static AtxAnswer
 check_spec(AtxSessionSpec *spec)
 {
+	AtxAnswer	answer;
+
 	if (spec->timeout == ATX_DEFAULT_TIMEOUT)
 		spec->timeout = atx_session_timeout * ATX_TICKS_PER_MS;
-	if (!atx_partition_exists(spec->partition_id))
-		return atx_answer(ATX_INVALID,
-						  psprintf("partition %d does not exist", spec->partition_id));
-	return check_timeout(spec->timeout);
+	answer = atx_check_partition(spec->partition_id);
+	return answer.outcome != ATX_DONE ? answer : check_timeout(spec->timeout);
 }
 
 /* Say once per connection what is missing without preload. */

@@ -22,11 +22,6 @@
 #include "base/spi.h"
 #include "tables/partition.h"
 
-static AtxStatement find_partition = {
-	"SELECT 1 FROM atomix.partition WHERE partition_id = $1",
-	1, {INT4OID}
-};
-
 static AtxStatement find_leader = {
 	"SELECT leader FROM atomix.partition ORDER BY partition_id LIMIT 1"
 };
@@ -43,7 +38,7 @@ static AtxStatement find_any = {
 
 static AtxStatement create_partition = {
 	"WITH p AS (INSERT INTO atomix.partition (partition_id, term, leader)"
-	" VALUES ($1, 1, $2) ON CONFLICT DO NOTHING"
+	" SELECT $1, 1, $2 WHERE NOT EXISTS (SELECT 1 FROM atomix.partition)"
 	" RETURNING partition_id, term, leader, since)"
 	" INSERT INTO atomix.partition_term (partition_id, term, leader, since)"
 	" SELECT partition_id, term, leader, since FROM p",
@@ -73,23 +68,6 @@ leader_name(void)
 		strlcpy(host, "localhost", sizeof(host));
 	host[sizeof(host) - 1] = '\0';
 	return psprintf("%s:%d", host, PostPortNumber);
-}
-
-/*
- * Is it a partition of this installation?
- */
-bool
-atx_partition_exists(int64 partition_id)
-{
-	Datum		values[1];
-
-	/* The one that every installation has is worth no query. */
-	if (partition_id == ATX_DEFAULT_PARTITION)
-		return true;
-	if (partition_id < 1 || partition_id > PG_INT32_MAX)
-		return false;
-	values[0] = Int32GetDatum((int32) partition_id);
-	return atx_execute(&find_partition, values, NULL) > 0;
 }
 
 /*
@@ -124,7 +102,7 @@ atx_partition_not_here(void)
 }
 
 /*
- * Create the first partition, in its first term, if it does not exist.
+ * Create the partition, in its first term, if there is none.
  */
 void
 atx_partition_ensure(void)

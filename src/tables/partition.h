@@ -22,7 +22,6 @@ typedef struct AtxTermChange
 
 extern int	atx_partition_terms(int32 partition_id, int64 after, AtxTermChange **terms);
 extern bool atx_partition_any(void);
-extern bool atx_partition_exists(int64 partition_id);
 extern char *atx_partition_leader(void);
 extern char *atx_partition_not_here(void);
 extern void atx_partition_ensure(void);

@@ -261,6 +261,7 @@ my @steps = (
 		SELECT test.yes(count(*) = 1) FROM atomix.namespace_grants WHERE namespace = $n || 'n'} ],
 	[ 'revoke_namespace', qq{SELECT test.yes(atomix.revoke_namespace($n || 'n', 'public'))} ],
 
+	[ 'partition_of', q{SELECT test.yes(atomix.partition_of('', 'counter') = 1)} ],
 	[ 'tick', q{SELECT test.yes(atomix.tick() >= 0)} ],
 	[ 'extension_version', q{SELECT test.yes(sql = library) FROM atomix.extension_version()} ],
 	[ 'close_service', q{SELECT test.yes(atomix.close_service(:session, :map))} ],
@@ -271,8 +272,9 @@ my @steps = (
 );
 
 # Left out: listen_watch LISTENs on its connection, which may be another
-# client's a moment later; after_restore() ends every session of the database.
-my %left_out = map { $_ => 1 } qw(listen_watch after_restore);
+# client's a moment later; after_restore() ends every session of the database,
+# and place_partitions() wants that there are none.
+my %left_out = map { $_ => 1 } qw(listen_watch after_restore place_partitions);
 
 # Does the scenario have every function that the node has?
 sub scenario_is_complete_ok

@@ -217,6 +217,8 @@ INSERT INTO contract VALUES
     'void', 'v', 'u', true),
   ('revoke_namespace', 'namespace text, role text, prefix boolean DEFAULT false',
     'boolean', 'v', 'u', true),
+  ('partition_of', 'namespace text, name text', 'integer', 's', 'u', false),
+  ('place_partitions', 'here integer, locations text[]', 'void', 'v', 'u', true),
   ('tick', '', 'bigint', 'v', 'u', true),
   ('after_restore', '', 'bigint', 'v', 'u', true),
   ('extension_version', 'OUT sql text, OUT library text', 'record', 's', 's', false),
@@ -265,7 +267,7 @@ SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, attt
     ('maps', 'namespace text, name text, entries bigint, service_id bigint'),
     ('methods', 'path text, request text, response text, function text, server_streaming boolean'),
     ('namespace_grants', 'namespace text, is_prefix boolean, role text, privileges text'),
-    ('partitions', 'partition_id integer, term bigint, leader text, since timestamp with time zone'),
+    ('partitions', 'partition_id integer, term bigint, leader text, since timestamp with time zone, location text'),
     ('sessions', 'session_id bigint, partition_id integer, name text, kind text, labels jsonb, owner regrole, application_name text, client_addr inet, opened_at timestamp with time zone, last_renewed_at timestamp with time zone, deadline timestamp with time zone, timeout interval, state text, reason text'),
     ('services', 'service_id bigint, partition_id integer, type text, namespace text, name text, revision bigint, sessions bigint, entries bigint'),
     ('workers', 'database name, pid integer, state text, last_cycle timestamp with time zone, lag interval, last_error text, library text, sql text')
@@ -401,7 +403,7 @@ SELECT is_empty('SELECT signature FROM functions WHERE proleakproof', 'no functi
 --
 SELECT set_eq($$SELECT c.oid::regclass::text FROM pg_extension e, unnest(e.extconfig) AS o
     JOIN pg_class c ON c.oid = o WHERE e.extname = 'atomix'$$,
-  ARRAY['atomix.index_seq', 'atomix.authority', 'atomix.clock_epoch', 'atomix.partition', 'atomix.partition_term',
+  ARRAY['atomix.index_seq', 'atomix.authority', 'atomix.clock_epoch', 'atomix.partition', 'atomix.partition_term', 'atomix.placement',
     'atomix.service', 'atomix.entry', 'atomix.intervention', 'atomix.namespace_grant'],
   'what outlives the server is dumped, and nothing else');
 SELECT is((SELECT array_agg(DISTINCT c) FROM pg_extension e, unnest(e.extcondition) AS c WHERE e.extname = 'atomix'),

@@ -199,7 +199,7 @@ is(contents($node, 'postgres'), $contents, 'over: services hold what they held')
 # The parts of the plain dump: each COPY and setval of ours.
 my $text = PostgreSQL::Test::Utils::slurp_file($plain);
 my @parts = $text =~ /^(COPY atomix\.\w+ .*?^\\\.$|SELECT pg_catalog\.setval\(.*?;$)/msg;
-is(scalar(@parts), 8, 'the dump has seven tables and the sequence');
+is(scalar(@parts), 10, 'the dump has nine tables and the sequence');
 
 for my $n (0 .. $#parts)
 {
