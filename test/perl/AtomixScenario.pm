@@ -263,7 +263,7 @@ my @steps = (
 
 	[ 'runtime_get_session', q{SELECT test.yes(length(atomix.runtime_get_session(atomix.message_from_json(
 			'atomix.runtime.v1.GetSessionRequest',
-			('{"sessionId": {"name": "' || :session || '"}}')::jsonb))) > 0)} ],
+			('{"sessionId": {"name": "' || :second || '"}}')::jsonb))) > 0)} ],
 	[ 'runtime_list_sessions', q{SELECT test.yes(length(atomix.runtime_list_sessions('')) > 0)} ],
 	[ 'partition_of', q{SELECT test.yes(atomix.partition_of('', 'counter') = 1)} ],
 	[ 'tick', q{SELECT test.yes(atomix.tick() >= 0)} ],

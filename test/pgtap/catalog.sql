@@ -356,7 +356,7 @@ CREATE TEMP TABLE required AS
         CASE WHEN i = n THEN 'NULL'
           ELSE CASE format_type(f.proargtypes[i - 1], NULL) WHEN 'text' THEN '''x''' WHEN 'bytea' THEN '''x'''
             WHEN 'interval' THEN '''0''' WHEN 'boolean' THEN 'false' WHEN 'jsonb' THEN '''{}'''
-            WHEN 'bytea[]' THEN '''{}''' WHEN 'bigint[]' THEN '''{}''' ELSE '1' END END), ', ')
+            WHEN 'bytea[]' THEN '''{}''' WHEN 'bigint[]' THEN '''{}''' WHEN 'text[]' THEN '''{}''' ELSE '1' END END), ', ')
       FROM generate_series(1, f.pronargs) AS i
       WHERE i = n OR i <= f.pronargs - f.pronargdefaults) AS arguments
   FROM functions f, generate_series(1, f.pronargs) AS n
