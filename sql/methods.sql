@@ -54,6 +54,24 @@ SELECT path, pg_temp.answers(path, path, '') AS answer,
   pg_temp.answers(ltrim(path, '/'), path, '\xff') = pg_temp.answers('', path, '\xff') AS error_as_function
   FROM atomix.methods ORDER BY path;
 
+-- A gateway in JSON knows no message either.
+CREATE FUNCTION pg_temp.gateway(path text, document jsonb) RETURNS SETOF jsonb LANGUAGE sql AS $$
+  SELECT atomix.message_to_json(m.response, c)
+    FROM atomix.methods m, atomix.call(m.path, atomix.message_from_json(m.request, document)) AS c
+    WHERE m.path = gateway.path
+$$;
+SELECT g #>> '{output,sessionId}' AS json FROM pg_temp.gateway('/atomix.multiraft.v1.Partition/OpenSession',
+  '{"headers": {"partitionId": 1}, "input": {"timeout": "30s"}}') AS g \gset
+SELECT g #>> '{headers,status}' AS status FROM pg_temp.gateway('/atomix.multiraft.v1.Partition/KeepAlive',
+  jsonb_build_object('headers', '{"partitionId": 1}'::jsonb, 'input', jsonb_build_object('sessionId', :json))) AS g;
+SELECT g #>> '{session,status,state}' AS state FROM pg_temp.gateway('/atomix.runtime.v1.SessionService/GetSession',
+  jsonb_build_object('sessionId', jsonb_build_object('name', :'json'))) AS g;
+SELECT g #>> '{header,sessionId}' = :'json' AS same, g #>> '{header,status}' AS status
+  FROM pg_temp.gateway('/atomix.session.SessionService/CloseSession',
+    jsonb_build_object('header', jsonb_build_object('sessionId', :'json'))) AS g;
+SELECT test.state(:json);
+SELECT test.outcome($q$SELECT pg_temp.gateway('/atomix.multiraft.v1.Partition/KeepAlive', '{"input": {"session": 1}}')$q$);
+
 --
 -- Errors
 --
