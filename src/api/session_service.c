@@ -33,6 +33,7 @@
 #include "commands/waiting.h"
 #include "tables/placement.h"
 #include "tables/partition.h"
+#include "tables/stream.h"
 
 PG_FUNCTION_INFO_V1(atomix_session_open_session);
 PG_FUNCTION_INFO_V1(atomix_session_keep_alive);
@@ -659,6 +660,27 @@ fetch_stream(Messages *messages, int64 stream_id, int64 had)
 	return answer;
 }
 
+/*
+ * Fetch the messages of each stream by itself: the others go on when one
+ * cannot be continued.
+ */
+static AtxAnswer
+fetch_each(Messages *messages)
+{
+	AtxStream  *streams;
+	int			count = atx_stream_of_session(messages->session_id, &streams);
+	AtxAnswer	answer = ATX_ANSWER_DONE;
+
+	for (int i = 0; answer.outcome == ATX_DONE && messages->left > 0 && i < count; i++)
+	{
+		answer = fetch_stream(messages, streams[i].sequence_num, 0);
+		/* It was given up just now. */
+		if (answer.outcome == ATX_NUMBER_ACKNOWLEDGED)
+			answer = ATX_ANSWER_DONE;
+	}
+	return answer;
+}
+
 static AtxAnswer
 fetch_all(Messages *messages)
 {
@@ -667,6 +689,8 @@ fetch_all(Messages *messages)
 	AtxAnswer	answer = atx_fetch_all_outputs(messages->scope, messages->session_id,
 											   messages->left, &outputs, &count);
 
+	if (answer.outcome == ATX_COMPACTED)
+		return fetch_each(messages);
 	for (int i = 0; answer.outcome == ATX_DONE && i < count; i++)
 		put_output(messages, &outputs[i], 0);
 	return answer;

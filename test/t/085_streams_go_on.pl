@@ -10,6 +10,7 @@ use lib "$FindBin::RealBin/../perl";
 
 use AtomixBloom qw(document new_filter);
 use AtomixTest qw(advance_clock await_rest new_node open_session psql_sqlstate);
+use AtomixV0;
 use AtomixWire qw(keep_alive_input);
 use Test::More;
 
@@ -117,6 +118,19 @@ is(sqlstate("SELECT atomix.fetch_outputs($session, $_)"), 'MX007', "stream $_ wa
 is(sqlstate("SELECT atomix.fetch_outputs_many($session)"), 'MX007', 'so it is for all at once');
 is(run("SELECT atomix.wait_events($session, '0')"), 't', 'which is to be told');
 is(numbers($session, $listed), join(' ', map { $_->[0] } @listing), 'one that had ended needs nothing');
+
+{
+	my $psql = $node->background_psql('postgres', on_error_stop => 0);
+	my @messages = AtomixV0->new($psql)->fetch(session => $session);
+
+	is_deeply([ map { "$_->{stream_id} $_->{type} " . ($_->{message} =~ /^([A-Z]+):/ ? $1 : $_->{status}) }
+			grep { $_->{type} eq 'CLOSE_STREAM' } @messages ],
+		[ map { "$_ CLOSE_STREAM " . ($_ == $listed ? 'OK' : 'CONFLICT') }
+			$all, $of_key, $replay, $listed, $quiet, $count, $prepared ],
+		'a client of the first generation hears of each stream');
+	is(scalar(grep { $_->{stream_id} == $listed } @messages), scalar(@listing), 'and has what one tells');
+	$psql->quit;
+}
 
 is(sqlstate("SELECT atomix.ack($session, $all, 3)"), 'MX007', 'nothing is acknowledged meanwhile');
 is(sqlstate("SELECT atomix.ack_many($session, '{$all}', '{3}')"), 'MX007', 'nor at once');
