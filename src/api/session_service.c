@@ -130,13 +130,15 @@ check_numbers(const RequestHeader *header)
 
 /*
  * Read a header, which may be absent, in an open scope; of_session: what is
- * asked for is about the session it names.
+ * asked for is about the session it names.  Its strings outlive what the scope
+ * reads, and forgets while it waits.
  */
 static Request
-read_header(const RequestHeader *header, bool of_session)
+read_header(const AtxScope *scope, const RequestHeader *header, bool of_session)
 {
 	static RequestHeader nothing = ATOMIX__HEADERS__REQUEST_HEADER__INIT;
 	Request		request = {.header = header != NULL ? header : &nothing};
+	MemoryContext before = MemoryContextSwitchTo(scope->caller_memory);
 
 	/* As it is in the header: so it stands in the response, too. */
 	request.session_id = of_session ? (int64) request.header->session_id : 0;
@@ -148,6 +150,7 @@ read_header(const RequestHeader *header, bool of_session)
 	if (request.problem.outcome == ATX_DONE && of_session)
 		request.problem = atx_wire_session_id(request.header->session_id, &request.session_id);
 	request.number = (int64) request.header->request_id;
+	MemoryContextSwitchTo(before);
 	return request;
 }
 
@@ -253,7 +256,7 @@ atomix_session_open_session(PG_FUNCTION_ARGS)
 	input.timeout = wire->timeout;
 
 	atx_scope_enter(&scope);
-	request = read_header(wire->header, false);
+	request = read_header(&scope, wire->header, false);
 	answer = admit_change(&request, "atomix.session_open_session()");
 	if (answer.outcome == ATX_DONE)
 		answer = atx_wire_open_session(&scope, (uint32) atx_partition_here(), &input, &opened);
@@ -303,7 +306,7 @@ atomix_session_keep_alive(PG_FUNCTION_ARGS)
 		atx_decode_datum(&atomix__election__keep_alive_request__descriptor, PG_GETARG_DATUM(0));
 
 	atx_scope_enter(&scope);
-	request = read_header(wire->header, true);
+	request = read_header(&scope, wire->header, true);
 	answer = admit_change(&request, "atomix.session_keep_alive()");
 	if (answer.outcome == ATX_DONE)
 	{
@@ -364,7 +367,7 @@ atomix_session_close_session(PG_FUNCTION_ARGS)
 		atx_decode_datum(&atomix__election__close_session_request__descriptor, PG_GETARG_DATUM(0));
 
 	atx_scope_enter(&scope);
-	request = read_header(wire->header, true);
+	request = read_header(&scope, wire->header, true);
 	answer = admit_change(&request, "atomix.session_close_session()");
 	if (answer.outcome == ATX_DONE)
 		answer = close_and_delete(&scope, &request, wire->delete_);
@@ -525,6 +528,7 @@ atomix_session_command(PG_FUNCTION_ARGS)
 	Response	response;
 	bytea	   *given;
 	bytea	   *output;
+	char	   *type;
 
 	atx_refuse_null(PG_ARGISNULL(0), "header");
 	given = atx_required_bytes(fcinfo, 1, "payload");
@@ -532,10 +536,11 @@ atomix_session_command(PG_FUNCTION_ARGS)
 	payload.len = VARSIZE_ANY_EXHDR(given);
 	header = (RequestHeader *)
 		atx_decode_datum(&atomix__headers__request_header__descriptor, PG_GETARG_DATUM(0));
+	type = atx_text_argument(fcinfo, 2);
 
 	atx_scope_enter(&scope);
-	request = read_header(header, true);
-	request.service.type = atx_text_argument(fcinfo, 2);
+	request = read_header(&scope, header, true);
+	request.service.type = type;
 	response = operate(&scope, &request, &payload, &output);
 	fill_columns(&scope, &response, output, values);
 	atx_scope_leave(&scope);
@@ -740,7 +745,7 @@ atomix_session_fetch(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	atx_scope_enter(&scope);
-	request = read_header(header, true);
+	request = read_header(&scope, header, true);
 	messages.session_id = request.session_id;
 	messages.scope = &scope;
 	answer = fetch(&messages, &request);

@@ -28,10 +28,10 @@ sub input
 
 sub increment
 {
-	my ($number) = @_;
+	my ($number, $client, $client_session) = @_;
 
-	return $leader->command(input('increment', { delta => 1 }), session => $session, name => 'c',
-		number => $number, type => 'counter');
+	return ($client // $leader)->command(input('increment', { delta => 1 }),
+		session => $client_session // $session, name => 'c', number => $number, type => 'counter');
 }
 
 sub value_of
@@ -77,18 +77,27 @@ sub read_at
 # Waiting for what is not replayed yet
 #
 
-$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
-$standby->poll_query_until('postgres', "SELECT pg_get_wal_replay_pause_state() = 'paused'")
-  or die 'replay is not paused';
-my $index = increment(2)->{index};
-my $header = unpack('H*', encode_message('atomix.headers.RequestHeader',
-		AtomixV0::request_header(session => $session, name => 'c', index => $index)));
-my $get = unpack('H*', input('get'));
-start_query($psql, "SELECT encode(header, 'hex'), encode(payload, 'hex')
-	FROM atomix.session_command('\\x$header', '\\x$get')");
-ok(await_waiting($standby, $pid, 'Extension Extension'), 'who has seen more waits');
-$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
-my $answer = AtomixV0::read_message($psql->query('') =~ s/.*\n//r);
+# Execute command 2 while replay is paused; the answer to who asks the standby
+# for what it came to, and the index of that.
+sub wait_for_replay
+{
+	my ($client, $client_session, $waiter, $waiter_pid) = @_;
+
+	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+	$standby->poll_query_until('postgres', "SELECT pg_get_wal_replay_pause_state() = 'paused'")
+	  or die 'replay is not paused';
+	my $index = increment(2, $client, $client_session)->{index};
+	my $header = unpack('H*', encode_message('atomix.headers.RequestHeader',
+			AtomixV0::request_header(session => $client_session, name => 'c', index => $index)));
+	my $get = unpack('H*', input('get'));
+	start_query($waiter, "SELECT encode(header, 'hex'), encode(payload, 'hex')
+		FROM atomix.session_command('\\x$header', '\\x$get')");
+	ok(await_waiting($standby, $waiter_pid, 'Extension Extension'), 'who has seen more waits');
+	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
+	return (AtomixV0::read_message($waiter->query('') =~ s/.*\n//r), $index);
+}
+
+my ($answer, $index) = wait_for_replay($leader, $session, $psql, $pid);
 is(value_of($answer), 2, 'until it can be seen');
 is($answer->{status}, 'OK', 'the answer is whole');
 cmp_ok($answer->{index}, '>=', $index, 'its index is one that can be seen there');
@@ -100,6 +109,25 @@ increment(3);
 cmp_ok(read_at(0)->{index}, '<=',
 	$primary->safe_psql('postgres', 'SELECT last_value FROM atomix.index_seq'),
 	'though its sequence is ahead');
+
+# The same where what the request says is in another encoding.
+$primary->safe_psql('postgres',
+	"CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+$primary->safe_psql('latin', 'CREATE EXTENSION atomix');
+{
+	my $client = AtomixV0->new($primary->background_psql('latin', on_error_stop => 0));
+	my $client_session = $client->open_session(3600)->{session_id};
+
+	increment(1, $client, $client_session);
+	await_beat($primary, 'latin');
+	$primary->wait_for_catchup($standby);
+	my $waiter = $standby->background_psql('latin', on_error_stop => 0);
+	my ($seen) = wait_for_replay($client, $client_session, $waiter,
+		$waiter->query_safe('SELECT pg_backend_pid()'));
+	is("$seen->{status} $seen->{message}", 'OK ', 'so in a database with an encoding of its own');
+	is($seen->{status} eq 'OK' ? value_of($seen) : 'none', 2, 'where it can be seen');
+	$_->quit for $waiter, $client->{psql};
+}
 
 #
 # What is not over is not safe
