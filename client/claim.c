@@ -16,6 +16,7 @@
 #include "internal.h"
 
 #define LONGEST_WAIT	(10 * ATX_SECOND)
+#define SHARED_WAIT		(ATX_SECOND / 5)
 #define SHORTEST_WAIT	(ATX_SECOND / 50)
 #define TAKEN_AGAIN		ATX_SECOND
 #define EARLY_AGAIN		(ATX_SECOND / 10)
@@ -209,6 +210,22 @@ wait_answered(AtxClient *client, void *owner, const AtxReply *reply, AtxTime sen
 	}
 }
 
+/* Whether others of the client wait for their turn, too. */
+static bool
+others_wait(const AtxClaim *claim)
+{
+	for (const AtxSession *session = claim->session->client->sessions; session != NULL;
+		 session = session->next)
+	{
+		for (const AtxClaim *other = session->claims; other != NULL; other = other->next)
+		{
+			if (other != claim && other->state == ATX_CLAIM_WAITING)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void
 wait_for_turn(AtxClaim *claim, AtxTime now)
 {
@@ -220,6 +237,8 @@ wait_for_turn(AtxClaim *claim, AtxTime now)
 	AtxRequest *request;
 
 	claim->slice = Min(LONGEST_WAIT, Min(claim->until, session->renew) - now);
+	if (others_wait(claim))
+		claim->slice = Min(claim->slice, SHARED_WAIT);
 	claim->slice = Max(claim->slice, SHORTEST_WAIT);
 	timeout = atx_format("%lld microseconds", (long long) claim->slice);
 	values[0] = id;

@@ -16,7 +16,7 @@ packages_for()
 {
 	echo gcc libc6-dev make patch perl libipc-run-perl python3-protobuf \
 		protobuf-compiler libprotobuf-dev \
-		protobuf-c-compiler libprotobuf-c-dev pgbouncer \
+		protobuf-c-compiler libprotobuf-c-dev pgbouncer valgrind \
 		clang clang-tidy libclang-rt-dev
 
 	# Whoever names a pg_config has a server of their own.

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,6 +151,7 @@ ctl_guardian_start(CtlChild *child)
 	{
 		/* What is sent to the group of atomixctl is not for us. */
 		(void) setpgid(0, 0);
+		(void) prctl(PR_SET_NAME, "atomixctl-guard");
 		for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 			(void) signal(ignored[i], SIG_IGN);
 		(void) close(ends[1]);
@@ -162,6 +164,8 @@ ctl_guardian_start(CtlChild *child)
 	(void) close(ends[0]);
 	child->guard_fd = ends[1];
 	(void) fcntl(child->guard_fd, F_SETFD, FD_CLOEXEC);
+	/* A guardian that is stopped keeps nobody from renewing. */
+	(void) fcntl(child->guard_fd, F_SETFL, O_NONBLOCK);
 }
 
 /* When the command is to be told to end, and when it must have ended. */

@@ -188,6 +188,7 @@ extern bool ctl_child_ended(CtlChild *child, int *status);
 
 /* signals.c */
 extern void ctl_signals_catch(void);
+extern void ctl_signals_ignore_pipe(void);
 extern void ctl_signals_reset(void);
 extern int	ctl_signal_next(void);
 extern void ctl_signals_wait(int fd, AtxTime until);

@@ -26,6 +26,8 @@ static const int caught[] = {
 static volatile sig_atomic_t pending[CAUGHT];
 static struct sigaction before[CAUGHT];
 static sigset_t mask_before;
+static struct sigaction pipe_before;
+static bool pipe_ignored;
 
 static void
 note(int signal)
@@ -62,10 +64,24 @@ ctl_signals_catch(void)
 	(void) sigprocmask(SIG_BLOCK, &mask, &mask_before);
 }
 
+/* Writing to who is gone is an error then, not the end. */
+void
+ctl_signals_ignore_pipe(void)
+{
+	struct sigaction action;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = SIG_IGN;
+	sigemptyset(&action.sa_mask);
+	pipe_ignored = sigaction(SIGPIPE, &action, &pipe_before) == 0;
+}
+
 /* As they were, for the command that is run. */
 void
 ctl_signals_reset(void)
 {
+	if (pipe_ignored)
+		(void) sigaction(SIGPIPE, &pipe_before, NULL);
 	for (int i = 0; i < CAUGHT; i++)
 		(void) sigaction(caught[i], &before[i], NULL);
 	(void) sigprocmask(SIG_SETMASK, &mask_before, NULL);

@@ -550,6 +550,7 @@ supervise(Ctl *ctl, bool election)
 	bool		begun = false;
 
 	ctl_signals_catch();
+	ctl_signals_ignore_pipe();
 	ctl_guardian_start(&supervisor.child);
 	if (ctl->values[OPT_TRY] != NULL)
 		supervisor.until = atx_now();

@@ -65,5 +65,16 @@ like(slurp_file($errors), qr/lease ends in .* s: .*\n(.*\n)*.*could not be renew
 kill 'TERM', $proxy;
 waitpid $proxy, 0;
 
+# The guardian is nobody that the rest depends on.
+my $file = "$directory/unguarded";
+my $holder = start_ctl($node, "$file.log", 'lock', 'unguarded', '--ttl', '2s', '--',
+	under_lock($file, 500, 5));
+await_line($file, qr/^\d+ \d+ 1 /);
+my @guardians = grep { (eval { slurp_file($_) } // '') =~ /^\d+ \(atomixctl-guard\) \S+ $holder / } glob '/proc/[0-9]*/stat';
+is(scalar @guardians, 1, 'there is a guardian');
+kill 'KILL', $guardians[0] =~ /(\d+)/;
+is(exit_code($holder), 0, 'without it the command still comes to its end');
+is(scalar lines($file), 500, 'and has not been disturbed');
+
 $node->stop;
 done_testing();
