@@ -528,6 +528,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	if (call.service.oldest > 0)
 		atx_event_raise_floor(service_id, call.service.revision);
 	count = atx_attachment_service_deleted(service_id, &session_ids);
+	atx_session_lock(session_ids, count);
 	atx_session_change_add(session_ids, count);
 	for (int i = 0; i < count; i++)
 		atx_doorbell_ring(session_ids[i]);

@@ -48,11 +48,11 @@ static AtxStatement waiters = {
 
 /*
  * Who holds the lock of a session that should have ended long ago, or has
- * written its row, and has been running for as long.  $1 to $4 as in
+ * its row, and has been running for as long.  $1 to $4 as in
  * ATX_LEASE_DEADLINE, $5 how long, $6 the lock's class.
  *
  * A row can say a number that is no transaction's, but of several that locked
- * it; so who is taken for its writer must be writing the table.
+ * it; so who is taken for one that has the row must have locked rows of the table.
  */
 static AtxStatement expiry = {
 	"WITH held AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks k WHERE k.granted),"
@@ -66,7 +66,7 @@ static AtxStatement expiry = {
 	" JOIN atomix.session s ON s.session_id = o.session_id"
 	" JOIN held k ON k.locktype = 'transactionid' AND k.transactionid = s.xmax"
 	" WHERE EXISTS (SELECT FROM held r WHERE r.virtualtransaction = k.virtualtransaction"
-	" AND r.relation = s.tableoid AND r.mode = 'RowExclusiveLock'))"
+	" AND r.relation = s.tableoid AND r.mode = ANY ('{RowShareLock,RowExclusiveLock}')))"
 	" SELECT COALESCE(h.pid, 0), pg_catalog.max(h.late) FROM keeping h"
 	" WHERE (h.pid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity a"
 	" WHERE a.pid = h.pid AND a.xact_start < pg_catalog.clock_timestamp()"

@@ -125,7 +125,13 @@ static AtxStatement expire_leases = {
 	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
 };
 
-/* Who deletes a service writes the rows of sessions that have it open. */
+static AtxStatement lock_rows = {
+	"SELECT FROM atomix.session WHERE session_id = ANY ($1)"
+	" ORDER BY session_id FOR NO KEY UPDATE",
+	1, {INT8ARRAYOID}
+};
+
+/* Who deletes a service has locked the rows of sessions that have it open. */
 static AtxStatement lock_free = {
 	"SELECT session_id FROM atomix.session WHERE session_id = ANY ($1)"
 	" FOR NO KEY UPDATE SKIP LOCKED",
@@ -498,6 +504,19 @@ atx_session_is_closing(int64 session_id)
 	Standing	standing;
 
 	return find_standing(session_id, &standing) && standing.closing;
+}
+
+/*
+ * Lock the rows of sessions, whose services are being taken away: until that
+ * is committed or not their end cannot be finished, so it must not begin.
+ */
+void
+atx_session_lock(const int64 *ids, int count)
+{
+	Datum		values[] = {atx_int64_array(ids, count)};
+
+	if (count > 0)
+		(void) atx_execute(&lock_rows, values, NULL);
 }
 
 /*

@@ -48,6 +48,7 @@ extern AtxOutcome atx_session_outcome(int64 session_id, Oid *owner);
 extern char *atx_session_candidate(int64 session_id);
 extern bool atx_session_ack_floor(int64 session_id, int64 *floor);
 extern bool atx_session_is_closing(int64 session_id);
+extern void atx_session_lock(const int64 *ids, int count);
 extern int	atx_session_lock_free(int64 *ids, int count);
 extern int	atx_session_expire(const AtxMoment *moment, int64 *ids, int count,
 							   int64 *latest);
