@@ -195,6 +195,17 @@ COMMENT ON COLUMN atomix.namespace_grant.role_name IS 'Name of the role, by whic
 COMMENT ON COLUMN atomix.namespace_grant.privileges IS 'read, write, or admin; each includes those before it.';
 REVOKE ALL ON TABLE atomix.namespace_grant FROM PUBLIC;
 
+CREATE TABLE atomix.namespace_limit (
+  value bigint NOT NULL,
+  is_default boolean NOT NULL,
+  namespace text COLLATE "C" NOT NULL,
+  name text NOT NULL,
+  CONSTRAINT namespace_limit_pkey PRIMARY KEY (namespace, is_default, name)
+);
+COMMENT ON TABLE atomix.namespace_limit IS 'Limits that were set. They are changed by set_limit, of which all processes are told.';
+COMMENT ON COLUMN atomix.namespace_limit.is_default IS 'It counts everywhere where none is set.';
+REVOKE ALL ON TABLE atomix.namespace_limit FROM PUBLIC;
+
 --
 -- Services and the commands that sessions apply to them
 --
@@ -1357,6 +1368,17 @@ COMMENT ON FUNCTION atomix.place_partitions(integer, text[]) IS
   'For administrators: says where each partition is, the first being 1, and which is that of this database. Everybody can read locations: no passwords. Errors: 55000 their number, or which is here, cannot be changed while there are services or sessions, 22023 no such partition or an empty location, 22004 null, 57P03 server not ready, 25006 read-only.';
 REVOKE ALL ON FUNCTION atomix.place_partitions(integer, text[]) FROM PUBLIC;
 
+CREATE FUNCTION atomix.set_limit(
+  name text,
+  value bigint,
+  namespace text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'atomix_set_limit'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix.set_limit(text, bigint, text) IS
+  'Sets a limit of a namespace, or, where that is null, of all that have none of their own; a null value takes it back. View limits shows which there are. What is beyond a lower limit stays. The caller must be allowed to administer all namespaces. Errors: 42704 no such limit, 22023 value out of range, or the limit is about no namespace, 42501 not allowed, 57P03 server not ready, 25006 read-only.';
+REVOKE ALL ON FUNCTION atomix.set_limit(text, bigint, text) FROM PUBLIC;
+
 CREATE FUNCTION atomix.tick()
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_tick'
@@ -1446,6 +1468,13 @@ AS 'MODULE_PATHNAME', 'atomix_namespace_grants'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix._namespace_grants() IS
   'For the view namespace_grants: the grants that the role that asks may see.';
+
+CREATE FUNCTION atomix._limit(name text, namespace text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'atomix_limit'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION atomix._limit(text, text) IS
+  'For the view limits: the limit in a namespace, or, where that is null, of all others; null if there is none. Errors: 22004 null, 42704 no such limit.';
 
 CREATE VIEW atomix.sessions WITH (security_barrier) AS
   SELECT s.session_id, s.partition_id, s.name, s.kind,
@@ -1607,6 +1636,60 @@ COMMENT ON VIEW atomix.namespace_grants IS
   'What roles were granted on namespaces, or, where is_prefix is true, on all that begin with the name: those of the roles one is a member of, those of namespaces one may administer, and all for members of pg_monitor.';
 GRANT SELECT ON atomix.namespace_grants TO PUBLIC;
 
+CREATE VIEW atomix.limits WITH (security_barrier) AS
+  SELECT l.name, l.namespace, atomix._limit(l.name, l.namespace) AS value, l.used
+  FROM (
+    SELECT n.name, NULL::pg_catalog.text AS namespace, NULL::pg_catalog.int8 AS used
+    FROM (VALUES ('name_length'), ('key_length'), ('value_size'), ('services'), ('entries'),
+      ('bytes'), ('claims'), ('labels_size')) AS n (name)
+    UNION ALL SELECT 'sessions', NULL, (SELECT pg_catalog.count(*) FROM atomix.lease
+      WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE'))
+    UNION ALL SELECT 'role_sessions', NULL, (SELECT pg_catalog.count(*) FROM atomix.lease t
+      WHERE t.owner OPERATOR(pg_catalog.=) (SELECT r.oid FROM pg_catalog.pg_roles r
+        WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER))
+    UNION ALL SELECT 'session_services', NULL, (SELECT pg_catalog.max(k.n) FROM (
+      SELECT pg_catalog.count(*) AS n FROM atomix.attachment t
+        JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) t.session_id
+      WHERE (pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')) GROUP BY t.session_id) k)
+    UNION ALL SELECT 'session_commands', NULL, (SELECT pg_catalog.max(k.n) FROM (
+      SELECT pg_catalog.count(*) AS n FROM atomix.command t
+        JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) t.session_id
+      WHERE (pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')) GROUP BY t.session_id) k)
+    UNION ALL SELECT 'session_output', NULL, (SELECT pg_catalog.max(k.n) FROM (
+      SELECT COALESCE(pg_catalog.sum(pg_catalog.octet_length(t.output)), 0)::pg_catalog.int8 AS n FROM atomix.command t
+        JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) t.session_id
+      WHERE (pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')) GROUP BY t.session_id) k)
+    UNION ALL SELECT 'session_streams', NULL, (SELECT pg_catalog.max(k.n) FROM (
+      SELECT pg_catalog.count(*) AS n FROM atomix.stream t
+        JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) t.session_id
+      WHERE (pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')) GROUP BY t.session_id) k)
+    UNION ALL SELECT 'session_claims', NULL, (SELECT pg_catalog.max(k.n) FROM (
+      SELECT pg_catalog.count(*) AS n FROM atomix.claim t
+        JOIN atomix.session s ON s.session_id OPERATOR(pg_catalog.=) t.session_id
+      WHERE (pg_catalog.pg_has_role(s.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')) GROUP BY t.session_id) k)
+    UNION ALL SELECT u.name, v.namespace, u.used
+    FROM (SELECT a.namespace, pg_catalog.count(a.service_id) AS services FROM (
+        SELECT s.namespace, s.service_id FROM atomix.service s
+        UNION ALL SELECT t.namespace, NULL FROM atomix.namespace_limit t WHERE NOT t.is_default) a
+      WHERE atomix._may(a.namespace, 'read') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+      GROUP BY a.namespace) v
+    LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS entries,
+        COALESCE(pg_catalog.sum(pg_catalog.octet_length(e.key)
+          OPERATOR(pg_catalog.+) pg_catalog.octet_length(e.value)), 0)::pg_catalog.int8 AS bytes
+      FROM atomix.service s JOIN atomix.entry e ON e.service_id OPERATOR(pg_catalog.=) s.service_id
+      WHERE s.namespace OPERATOR(pg_catalog.=) v.namespace) c ON true
+    LEFT JOIN LATERAL (SELECT pg_catalog.max(k.n) AS claims FROM (
+        SELECT pg_catalog.count(*) AS n
+        FROM atomix.service s JOIN atomix.claim t ON t.service_id OPERATOR(pg_catalog.=) s.service_id
+        WHERE s.namespace OPERATOR(pg_catalog.=) v.namespace GROUP BY s.service_id) k) q ON true
+    CROSS JOIN LATERAL (VALUES ('name_length', NULL), ('key_length', NULL), ('value_size', NULL),
+      ('services', v.services), ('entries', c.entries), ('bytes', c.bytes),
+      ('claims', q.claims)) AS u (name, used)
+  ) l;
+COMMENT ON VIEW atomix.limits IS
+  'Limits with what is used of them, counted as one looks: those of each namespace that one may read, and, where namespace is null, those of sessions and what counts in other namespaces. value null: no limit. Of sessions, used is the most that one of those has that one may see.';
+GRANT SELECT ON atomix.limits TO PUBLIC;
+
 --
 -- Dump: what outlives the server. Sessions and leases do not.
 --
@@ -1621,3 +1704,4 @@ SELECT pg_catalog.pg_extension_config_dump('atomix.service', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.entry', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.intervention', '');
 SELECT pg_catalog.pg_extension_config_dump('atomix.namespace_grant', '');
+SELECT pg_catalog.pg_extension_config_dump('atomix.namespace_limit', '');

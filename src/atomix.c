@@ -19,6 +19,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "base/transaction.h"
+#include "base/usage.h"
 #include "commands/guards.h"
 #include "worker/database_hooks.h"
 #include "worker/launcher.h"
@@ -35,6 +36,7 @@ _PG_init(void)
 	atx_transaction_init();
 	atx_private_lock_init();
 	atx_renewals_init();
+	atx_usage_init();
 	atx_doorbell_init();
 
 	/* pg_upgrade moves catalogs under a server that must not act. */

@@ -20,6 +20,7 @@
 #include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "base/usage.h"
 #include "compat.h"
 
 #define TRANCHE_NAME	"atomix"
@@ -45,6 +46,7 @@ request_shmem(void)
 	RequestAddinShmemSpace(shared_size());
 	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
 	atx_renewals_request();
+	atx_usage_request();
 	atx_doorbell_request();
 }
 
@@ -106,6 +108,7 @@ startup_shmem(void)
 	if (!found)
 		initialise_shared(atx_shared);
 	atx_renewals_create();
+	atx_usage_create();
 	atx_doorbell_create();
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -360,8 +360,11 @@ record_member(Batch *batch, const AtxCall *call, const AtxResult *result)
 	if (call->type->claims != NULL)
 		atx_numbered_record(&batch->numbered, &result->reply, result->index);
 	else
+	{
+		atx_numbered_check_output(&batch->numbered, result->reply.output);
 		atx_numbered_describe(&batch->numbered, &result->reply, result->index,
 							  &batch->executed[batch->nexecuted++]);
+	}
 }
 
 static AtxAnswer

@@ -27,6 +27,10 @@
 #include "commands/services.h"
 #include "commands/sessions.h"
 #include "tables/lease.h"
+#include "tables/limit.h"
+
+/* Bytes of an output that is not counted: few, as the numbers are. */
+#define SMALL_OUTPUT	1024
 
 static int64
 lock_id(int64 session_id, int64 sequence_num)
@@ -109,17 +113,17 @@ atx_numbered_check(const AtxNumbered *numbered, const AtxCommand *known)
 AtxAnswer
 atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor, int unrecorded)
 {
+	int64		limit = atx_limit(ATX_LIMIT_SESSION_COMMANDS, ATX_EVERYWHERE);
 	AtxAnswer	answer;
 
 	/* Few numbers above the floor need not be counted. */
-	if (numbered->sequence_num - ack_floor <= ATX_MAX_OUTSTANDING ||
-		atx_command_remembered(numbered->session_id, ATX_MAX_OUTSTANDING) + unrecorded <
-		ATX_MAX_OUTSTANDING)
+	if (numbered->sequence_num - ack_floor <= limit ||
+		atx_command_remembered(numbered->session_id, limit) + unrecorded < limit)
 		return ATX_ANSWER_DONE;
 	answer = atx_answer(ATX_LIMIT_REACHED,
 						psprintf("session " INT64_FORMAT " has too many commands that are not acknowledged",
 								 numbered->session_id));
-	answer.detail = psprintf("The limit is %d.", ATX_MAX_OUTSTANDING);
+	answer.detail = psprintf("The limit is " INT64_FORMAT "; all are in use.", limit);
 	answer.hint = pstrdup("Acknowledge first, by a keep-alive or by atomix.ack().");
 	return answer;
 }
@@ -267,6 +271,24 @@ atx_numbered_begin_many(AtxScope *scope, AtxNumbered *numbered, int count,
 }
 
 /*
+ * ERROR 53400 if a session would have too much output that is not acknowledged.
+ * Small ones are bounded by their number alone.
+ */
+void
+atx_numbered_check_output(const AtxNumbered *numbered, const bytea *output)
+{
+	int64		limit = atx_limit(ATX_LIMIT_SESSION_OUTPUT, ATX_EVERYWHERE);
+	int64		size = output == NULL ? 0 : VARSIZE_ANY_EXHDR(output);
+	int64		used;
+
+	if (numbered->sequence_num == 0 || size <= SMALL_OUTPUT)
+		return;
+	used = atx_command_output_size(numbered->session_id);
+	if (used > limit - size)
+		atx_limit_refuse(ATX_LIMIT_SESSION_OUTPUT, ATX_EVERYWHERE, used, size);
+}
+
+/*
  * What is to be remembered of a command that was executed.
  */
 void
@@ -307,6 +329,7 @@ atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply, int64 in
 
 	if (numbered->sequence_num == 0)
 		return;
+	atx_numbered_check_output(numbered, reply->output);
 	atx_numbered_describe(numbered, reply, index, &command);
 	atx_command_insert(&command);
 	atx_numbers_applied(numbered->session_id);

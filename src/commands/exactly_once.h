@@ -81,6 +81,7 @@ extern AtxAnswer atx_numbered_check(const AtxNumbered *numbered, const AtxComman
 extern AtxAnswer atx_numbered_check_new(const AtxNumbered *numbered, int unrecorded);
 extern AtxAnswer atx_numbered_limit(const AtxNumbered *numbered, int64 ack_floor,
 									int unrecorded);
+extern void atx_numbered_check_output(const AtxNumbered *numbered, const bytea *output);
 extern void atx_numbered_describe(const AtxNumbered *numbered, const AtxReply *reply,
 								  int64 index, AtxCommand *command);
 extern void atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply,

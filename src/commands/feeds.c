@@ -23,6 +23,7 @@
 #include "services/stream.h"
 #include "tables/claim.h"
 #include "tables/entry.h"
+#include "tables/limit.h"
 #include "tables/placement.h"
 
 static int64
@@ -213,7 +214,10 @@ expire_service(const AtxAuthority *authority, int64 service_id, int limit)
 		return 0;
 	count = atx_entry_expire(service_id, &call.moment, limit, &entries);
 	for (int i = 0; i < count; i++)
+	{
+		atx_limit_write_entry(call.service.namespace, entries[i].key, entries[i].value, NULL);
 		atx_feed_add(&call, "expired", entries[i].key, NULL, entries[i].value);
+	}
 	atx_save_service(&call);
 	return count;
 }

@@ -26,6 +26,7 @@
 #include "tables/attachment.h"
 #include "tables/entry.h"
 #include "tables/event.h"
+#include "tables/limit.h"
 #include "tables/placement.h"
 #include "tables/session.h"
 #include "tables/session_change.h"
@@ -47,14 +48,14 @@ compare_claims(const void *a, const void *b)
 }
 
 static AtxAnswer
-check_length(const char *what, const char *value)
+check_length(const char *what, const char *value, int64 limit)
 {
 	AtxAnswer	answer;
 
-	if (strlen(value) <= ATX_MAX_NAME)
+	if (strlen(value) <= limit)
 		return ATX_ANSWER_DONE;
 	answer = atx_answer(ATX_LIMIT_REACHED, psprintf("%s of a service is too long", what));
-	answer.detail = psprintf("It has %zu bytes; the limit is %d.", strlen(value), ATX_MAX_NAME);
+	answer.detail = psprintf("It has %zu bytes; the limit is " INT64_FORMAT ".", strlen(value), limit);
 	return answer;
 }
 
@@ -64,10 +65,10 @@ check_length(const char *what, const char *value)
 AtxAnswer
 atx_check_service_name(const char *namespace, const char *name)
 {
-	AtxAnswer	answer = check_length("name", name);
+	AtxAnswer	answer = check_length("name", name, ATX_MAX_NAME);
 
 	if (answer.outcome == ATX_DONE)
-		answer = check_length("namespace", namespace);
+		answer = check_length("namespace", namespace, ATX_MAX_NAME);
 	if (answer.outcome == ATX_DONE && name[0] == '\0')
 		answer = atx_answer(ATX_INVALID, pstrdup("name of a service must not be empty"));
 	return answer;
@@ -218,6 +219,8 @@ find_or_insert(const AtxAuthority *authority, const AtxServiceType *type,
 	while (!atx_service_find(atx_partition_here(), namespace, name, service))
 	{
 		CHECK_FOR_INTERRUPTS();
+		atx_limit_check_size(ATX_LIMIT_NAME_LENGTH, namespace, strlen(name));
+		atx_limit_take_service(namespace);
 		service->service_id = atx_index_draw(authority);
 		service->partition_id = atx_partition_here();
 		service->type = (char *) type->name;
@@ -377,14 +380,15 @@ atx_save_service(AtxCall *call)
 static AtxAnswer
 check_attachments(int64 session_id)
 {
+	int64		limit = atx_limit(ATX_LIMIT_SESSION_SERVICES, ATX_EVERYWHERE);
 	AtxAnswer	answer;
 
-	if (atx_attachment_count(session_id) <= ATX_MAX_ATTACHMENTS)
+	if (atx_attachment_count(session_id) <= limit)
 		return ATX_ANSWER_DONE;
 	answer = atx_answer(ATX_LIMIT_REACHED,
 						psprintf("session " INT64_FORMAT " has too many services open",
 								 session_id));
-	answer.detail = psprintf("The limit is %d.", ATX_MAX_ATTACHMENTS);
+	answer.detail = psprintf("The limit is " INT64_FORMAT "; all are in use.", limit);
 	answer.hint = pstrdup("Close services that are no longer needed.");
 	return answer;
 }
@@ -533,5 +537,6 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	for (int i = 0; i < count; i++)
 		atx_doorbell_ring(session_ids[i]);
 	atx_service_delete(service_id);
+	atx_limit_free_service(namespace);
 	return answer;
 }

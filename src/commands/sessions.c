@@ -29,6 +29,7 @@
 #include "commands/placement.h"
 #include "commands/sessions.h"
 #include "tables/lease.h"
+#include "tables/limit.h"
 #include "tables/partition.h"
 #include "compat.h"
 
@@ -96,6 +97,9 @@ atx_open_session(AtxScope *scope, AtxSessionSpec *spec, int64 *session_id)
 		return answer;
 
 	notice_without_preload();
+	if (spec->labels != NULL)
+		atx_limit_check_size(ATX_LIMIT_LABELS_SIZE, ATX_EVERYWHERE, VARSIZE_ANY_EXHDR(spec->labels));
+	atx_limit_take_session(scope->caller);
 	*session_id = atx_index_draw(authority);
 	moment = atx_moment(authority);
 	atx_session_insert(*session_id, spec, scope->caller, &moment);

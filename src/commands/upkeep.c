@@ -21,6 +21,7 @@
 #include "commands/session_end.h"
 #include "commands/upkeep.h"
 #include "tables/entry.h"
+#include "tables/limit.h"
 
 #define MAX_ENTRIES		100000
 
@@ -130,6 +131,8 @@ atx_upkeep(void)
 	retire_events(authority);
 	atx_holding_step(authority);
 	forget_old_sessions(authority);
+	while (atx_limits_recount())
+		;
 
 	/* Beats promise that the next one will come, so only a worker beats. */
 	if (atx_slot_find(MyDatabaseId) == NULL)

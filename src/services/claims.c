@@ -27,6 +27,7 @@
 #include "services/feed.h"
 #include "tables/command.h"
 #include "tables/lease.h"
+#include "tables/limit.h"
 #include "tables/session.h"
 
 /*
@@ -37,6 +38,9 @@
 
 /* The limits are counted for one claim in so many. */
 #define COUNT_EVERY		256
+
+/* Limits below this one are exact: counting up to them is quick. */
+#define COUNT_ALWAYS	1000
 
 /* Those who have a part of the capacity, or all of it. */
 typedef struct Holders
@@ -447,26 +451,27 @@ is_free(AtxCall *call, int32 weight, Holders *holders, bool *on_hold)
 	return !*on_hold;
 }
 
-static void
-refuse_too_many(const char *what, int64 id)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("too many claims %s " INT64_FORMAT, what, id),
-			 errdetail("The limit is %d.", ATX_MAX_CLAIMS)));
-}
-
 /* Counting each time would make a long queue slow. */
 static void
 check_limits(const AtxCall *call, int holders, const AtxClaim *claim)
 {
-	if (claim->claim_id % COUNT_EVERY != 0)
-		return;
-	if (atx_claims_count_of_session(claim->session_id, ATX_MAX_CLAIMS) >= ATX_MAX_CLAIMS)
-		refuse_too_many("of session", claim->session_id);
-	if (holders + atx_claims_count_waiting(claim->service_id, call->queue_from,
-										   ATX_MAX_CLAIMS) >= ATX_MAX_CLAIMS)
-		refuse_too_many("on service", claim->service_id);
+	int64		of_service = atx_limit(ATX_LIMIT_CLAIMS, call->service.namespace);
+	int64		of_session = atx_limit(ATX_LIMIT_SESSION_CLAIMS, ATX_EVERYWHERE);
+	bool		now = claim->claim_id % COUNT_EVERY == 0;
+	int64		used;
+
+	if (now || of_session < COUNT_ALWAYS)
+	{
+		used = atx_claims_count_of_session(claim->session_id, of_session);
+		if (used >= of_session)
+			atx_limit_refuse(ATX_LIMIT_SESSION_CLAIMS, ATX_EVERYWHERE, used, 1);
+	}
+	if (now || of_service < COUNT_ALWAYS)
+	{
+		used = holders + atx_claims_count_waiting(claim->service_id, call->queue_from, of_service);
+		if (used >= of_service)
+			atx_limit_refuse(ATX_LIMIT_CLAIMS, call->service.namespace, used, 1);
+	}
 }
 
 static void

@@ -19,9 +19,6 @@
 /* More than any number of claims can take. */
 #define ATX_WHOLE_CAPACITY		PG_INT32_MAX
 
-/* Claims that a session may have, and that there may be on a service. */
-#define ATX_MAX_CLAIMS			10000
-
 /* What tells one type of claimed service from another. */
 typedef struct AtxClaimRules
 {

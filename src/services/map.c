@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "services/feed.h"
 #include "services/map.h"
+#include "tables/limit.h"
 #include "services/stream.h"
 
 /* Entries read at once to tell of their removal. */
@@ -55,13 +56,13 @@ same_bytes(const bytea *a, const bytea *b)
 }
 
 static void
-check_key(const char *key)
+check_key(const char *key, int64 limit)
 {
-	if (strlen(key) > ATX_MAX_KEY)
+	if (strlen(key) > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("key is too long"),
-				 errdetail("It has %zu bytes; the limit is %d.", strlen(key), ATX_MAX_KEY)));
+				 errdetail("It has %zu bytes; the limit is " INT64_FORMAT ".", strlen(key), limit)));
 }
 
 /*
@@ -120,7 +121,9 @@ write_entry(AtxCall *call, const AtxMapWrite *write, Presence wanted, bool keep_
 	bool		has_row;
 	bool		written;
 
-	check_key(write->key);
+	check_key(write->key, atx_limit(ATX_LIMIT_KEY_LENGTH, call->service.namespace));
+	atx_limit_check_size(ATX_LIMIT_VALUE_SIZE, call->service.namespace,
+						 VARSIZE_ANY_EXHDR(write->value));
 	do
 	{
 		bool		keep;
@@ -144,9 +147,14 @@ write_entry(AtxCall *call, const AtxMapWrite *write, Presence wanted, bool keep_
 			return answer;
 		}
 		answer.entry.index = keep ? answer.before.index : atx_call_index(call);
+		atx_limit_write_entry(call->service.namespace, write->key,
+							  has_row ? answer.before.value : NULL, write->value);
 		written = has_row ?
 			atx_entry_replace(service_id, &answer.entry, &call->moment, answer.before.index) :
 			atx_entry_insert(service_id, &answer.entry, &call->moment);
+		if (!written)
+			atx_limit_write_entry(call->service.namespace, write->key, write->value,
+								  has_row ? answer.before.value : NULL);
 	} while (!written);			/* somebody else was first: look again */
 	if (has_row && !answer.existed)
 		atx_feed_add(call, "expired", write->key, NULL, answer.before.value);
@@ -194,7 +202,7 @@ atx_map_remove(AtxCall *call, const char *key, int64 prev_index)
 	AtxMapAnswer answer;
 	bool		has_row;
 
-	check_key(key);
+	check_key(key, ATX_MAX_KEY);
 	do
 	{
 		answer.existed = find_live(call, key, &answer.before, &has_row);
@@ -203,6 +211,7 @@ atx_map_remove(AtxCall *call, const char *key, int64 prev_index)
 			return answer;
 	} while (!atx_entry_delete(call->service.service_id, key, answer.before.index));
 	(void) atx_call_index(call);
+	atx_limit_write_entry(call->service.namespace, key, answer.before.value, NULL);
 	atx_feed_add(call, "removed", key, NULL, answer.before.value);
 	return answer;
 }
@@ -238,6 +247,7 @@ atx_map_clear(AtxCall *call)
 	if (call->service.watched)
 		tell_of_all(call);
 	count = atx_entry_clear(call->service.service_id, &call->moment);
+	atx_limit_cleared(call->service.namespace);
 	if (count > 0)
 		(void) atx_call_index(call);
 	return count;
@@ -533,7 +543,7 @@ open_events(AtxCall *call, const MapInput *input, AtxReply *reply)
 		.replay_entries = input->events->replay
 	};
 
-	check_key(key);
+	check_key(key, ATX_MAX_KEY);
 	atx_stream_open(call, &request, reply);
 }
 

@@ -13,17 +13,16 @@
 #include "services/stream.h"
 #include "tables/command.h"
 #include "tables/entry.h"
+#include "tables/limit.h"
 
 static void
 check_limit(int64 session_id)
 {
-	if (atx_stream_count(session_id, ATX_MAX_STREAMS) < ATX_MAX_STREAMS)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("session " INT64_FORMAT " has too many streams", session_id),
-			 errdetail("The limit is %d.", ATX_MAX_STREAMS),
-			 errhint("Acknowledge commands whose streams are no longer read.")));
+	int64		limit = atx_limit(ATX_LIMIT_SESSION_STREAMS, ATX_EVERYWHERE);
+	int64		used = atx_stream_count(session_id, limit);
+
+	if (used >= limit)
+		atx_limit_refuse(ATX_LIMIT_SESSION_STREAMS, ATX_EVERYWHERE, used, 1);
 }
 
 /* Keep what the stream is to begin with; returns how many outputs that is. */

@@ -13,9 +13,6 @@
 #include "services/service_type.h"
 #include "tables/stream.h"
 
-/* Streams that a session may have. */
-#define ATX_MAX_STREAMS		1000
-
 /* Entries that a stream may begin with. */
 #define ATX_MAX_REPLAY		100000
 

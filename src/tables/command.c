@@ -104,6 +104,12 @@ static AtxStatement remembered = {
 	2, {INT8OID, INT8OID}
 };
 
+static AtxStatement output_size = {
+	"SELECT COALESCE(pg_catalog.sum(pg_catalog.octet_length(c.output)), 0)::pg_catalog.int8"
+	" FROM atomix.command c WHERE c.session_id = $1",
+	1, {INT8OID}
+};
+
 static AtxStatement forget = {
 	"DELETE FROM atomix.command WHERE session_id = $1 AND sequence_num = ANY ($2)",
 	2, {INT8OID, INT8ARRAYOID}
@@ -467,6 +473,18 @@ atx_command_count(int64 session_id, int64 after, int64 last, int64 limit)
 	};
 
 	(void) atx_execute(&count_range, values, NULL);
+	return atx_result_int64(0, 1);
+}
+
+/*
+ * Bytes of the outputs of a session that are kept.
+ */
+int64
+atx_command_output_size(int64 session_id)
+{
+	Datum		value = Int64GetDatum(session_id);
+
+	(void) atx_execute(&output_size, &value, NULL);
 	return atx_result_int64(0, 1);
 }
 

@@ -83,6 +83,7 @@ extern void atx_command_complete(int64 session_id, int64 sequence_num, AtxStatus
 								 const char *message, const bytea *output, int64 index);
 extern int64 atx_command_count(int64 session_id, int64 after, int64 last, int64 limit);
 extern int64 atx_command_remembered(int64 session_id, int64 limit);
+extern int64 atx_command_output_size(int64 session_id);
 extern void atx_command_forget(int64 session_id, const int64 *numbers, int count);
 extern void atx_command_acknowledge(int64 session_id, const int64 *numbers, int count);
 extern void atx_command_forget_sessions(const int64 *session_ids, int count);

@@ -16,11 +16,13 @@
 #include "commands/holding.h"
 #include "tables/claim.h"
 #include "tables/entry.h"
+#include "tables/limit.h"
 #include "tables/session.h"
 #include "worker/duties.h"
 #include "worker/process.h"
 
 #define RETRY_BUSY			(100 * ATX_TICKS_PER_MS)
+#define RECOUNT_INTERVAL	(30 * ATX_TICKS_PER_SEC)
 
 /* Entries removed in one transaction. */
 #define ENTRY_BATCH			1000
@@ -63,6 +65,7 @@ static AtxTick entries_retry_at = 0;
 static AtxTick claims_retry_at = 0;
 static AtxTick last_retired = 0;
 static AtxTick last_holding = 0;
+static AtxTick last_recount = 0;
 
 static void
 expire_entries_step(void *state)
@@ -233,6 +236,27 @@ end_long_holders(const AtxAuthority *authority)
 	last_holding = atx_now();
 }
 
+static void
+recount_step(void *state)
+{
+	*(bool *) state = atx_limits_recount();
+}
+
+/* Correct counters that may have gone wrong, if it is time to look. */
+static void
+correct_counters(void)
+{
+	bool		more = atx_now() - last_recount >= RECOUNT_INTERVAL;
+
+	while (more)
+	{
+		last_recount = atx_now();
+		atx_worker_between_steps();
+		if (atx_run(recount_step, &more, "counting what is limited") != ATX_RUN_DONE)
+			break;
+	}
+}
+
 /* When claims that waited for the delay after a promotion are to be granted. */
 static AtxTick
 grants_begin(const AtxAuthority *authority, const AtxMoment *moment)
@@ -292,6 +316,7 @@ atx_duties_serve(const AtxDuties *duties)
 	if (now - last_retired >= retire_interval())
 		retire_events(duties->authority);
 	end_long_holders(duties->authority);
+	correct_counters();
 }
 
 /*

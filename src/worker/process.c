@@ -42,7 +42,7 @@ AtxSlot    *atx_worker_slot = NULL;
 static const char *const our_tables[] = {
 	"authority", "clock_epoch", "partition", "partition_term", "session", "lease",
 	"service", "attachment", "command", "entry", "claim", "event",
-	"event_floor", "stream", "replay", "namespace_grant", "placement"
+	"event_floor", "stream", "replay", "namespace_grant", "namespace_limit", "placement"
 };
 
 /* How long a step that may wait waits for a lock, in milliseconds. */

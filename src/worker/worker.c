@@ -34,6 +34,7 @@
 #include "base/renewals.h"
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "base/usage.h"
 #include "base/spi.h"
 #include "commands/jump.h"
 #include "commands/session_end.h"
@@ -267,7 +268,10 @@ look_step(void *state)
 
 	/* What a dropped predecessor of the extension left. */
 	if (renewals_kept_for != extension->oid)
+	{
 		atx_renewals_forget_others(MyDatabaseId, extension->oid);
+		atx_usage_forget_others(MyDatabaseId, extension->oid);
+	}
 	renewals_kept_for = extension->oid;
 
 	strlcpy(atx_worker_slot->sql_version, extension->version, sizeof(atx_worker_slot->sql_version));
@@ -614,6 +618,7 @@ cycle(void)
 				return 0;
 			wanted = false;
 			atx_renewals_forget_others(MyDatabaseId, InvalidOid);
+			atx_usage_forget_others(MyDatabaseId, InvalidOid);
 			ereport(LOG, (errmsg("atomix worker ends: the extension is not in this database")));
 			proc_exit(0);
 		case ATX_RUN_FAILED:

@@ -266,6 +266,10 @@ my @steps = (
 			('{"sessionId": {"name": "' || :second || '"}}')::jsonb))) > 0)} ],
 	[ 'runtime_list_sessions', q{SELECT test.yes(length(atomix.runtime_list_sessions('')) > 0)} ],
 	[ 'partition_of', q{SELECT test.yes(atomix.partition_of('', 'counter') = 1)} ],
+	[ 'set_limit', qq{SELECT atomix.set_limit('entries', 100, $n || 'n')
+		SELECT test.yes(value = 100) FROM atomix.limits WHERE name = 'entries' AND namespace = $n || 'n'
+		SELECT atomix.set_limit('entries', NULL, $n || 'n')} ],
+
 	[ 'tick', q{SELECT test.yes(atomix.tick() >= 0)} ],
 	[ 'extension_version', q{SELECT test.yes(sql = library) FROM atomix.extension_version()} ],
 	[ 'close_service', q{SELECT test.yes(atomix.close_service(:session, :map))} ],

@@ -219,6 +219,8 @@ INSERT INTO contract VALUES
     'boolean', 'v', 'u', true),
   ('partition_of', 'namespace text, name text', 'integer', 's', 'u', false),
   ('place_partitions', 'here integer, locations text[]', 'void', 'v', 'u', true),
+  ('set_limit', 'name text, value bigint, namespace text DEFAULT NULL::text',
+    'void', 'v', 'u', true),
   ('tick', '', 'bigint', 'v', 'u', true),
   ('after_restore', '', 'bigint', 'v', 'u', true),
   ('extension_version', 'OUT sql text, OUT library text', 'record', 's', 's', false),
@@ -228,6 +230,7 @@ INSERT INTO contract VALUES
   -- The views call these with the reader's rights.
   ('_methods', 'OUT path text, OUT request text, OUT response text, OUT function text',
     'SETOF record', 'i', 's', false),
+  ('_limit', 'name text, namespace text', 'bigint', 'v', 'u', false),
   ('_may', 'namespace text, privileges text', 'boolean', 'v', 'u', false),
   ('_namespace_grants', 'OUT namespace text, OUT is_prefix boolean, OUT role text, OUT privileges text',
     'SETOF record', 'v', 'u', false),
@@ -252,7 +255,7 @@ SELECT is(f.proparallel, c.parallel, c.name || ': parallel safety')
 -- Views, whose columns are added to at the end only
 SELECT set_eq($$SELECT relname::text FROM relations WHERE relkind = 'v'$$,
   ARRAY['sessions', 'partitions', 'workers', 'services', 'attachments', 'counters', 'maps',
-    'locks', 'semaphores', 'elections', 'streams', 'methods', 'namespace_grants'],
+    'locks', 'semaphores', 'elections', 'streams', 'methods', 'namespace_grants', 'limits'],
   'the views are those of the interface');
 SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = ('atomix.' || v.name)::regclass AND attnum > 0 AND NOT attisdropped),
@@ -266,6 +269,7 @@ SELECT is((SELECT string_agg(format('%s %s', attname, format_type(atttypid, attt
     ('streams', 'session_id bigint, sequence_num bigint, service_id bigint, type text, namespace text, name text, kind text, key text, acked_output bigint, acked_revision bigint, behind bigint, closed boolean, reason text'),
     ('maps', 'namespace text, name text, entries bigint, service_id bigint'),
     ('methods', 'path text, request text, response text, function text, server_streaming boolean'),
+    ('limits', 'name text, namespace text, value bigint, used bigint'),
     ('namespace_grants', 'namespace text, is_prefix boolean, role text, privileges text'),
     ('partitions', 'partition_id integer, term bigint, leader text, since timestamp with time zone, location text'),
     ('sessions', 'session_id bigint, partition_id integer, name text, kind text, labels jsonb, owner regrole, application_name text, client_addr inet, opened_at timestamp with time zone, last_renewed_at timestamp with time zone, deadline timestamp with time zone, timeout interval, state text, reason text'),
@@ -388,7 +392,7 @@ SELECT set_eq($$SELECT relname::text, string_agg(privilege_type, ',')
     FROM relations, aclexplode(relacl) AS a
     WHERE relkind = 'v' AND a.grantee = 0 GROUP BY relname ORDER BY relname$$,
   $$VALUES ('attachments', 'SELECT'), ('counters', 'SELECT'), ('elections', 'SELECT'),
-    ('locks', 'SELECT'), ('maps', 'SELECT'), ('methods', 'SELECT'), ('namespace_grants', 'SELECT'), ('semaphores', 'SELECT'), ('partitions', 'SELECT'),
+    ('locks', 'SELECT'), ('maps', 'SELECT'), ('methods', 'SELECT'), ('namespace_grants', 'SELECT'), ('limits', 'SELECT'), ('semaphores', 'SELECT'), ('partitions', 'SELECT'),
     ('services', 'SELECT'), ('sessions', 'SELECT'), ('streams', 'SELECT'), ('workers', 'SELECT')$$,
   'everybody may read the views and no more');
 SELECT is_empty($$SELECT nspname, a.grantee FROM pg_namespace, aclexplode(nspacl) AS a
@@ -404,7 +408,7 @@ SELECT is_empty('SELECT signature FROM functions WHERE proleakproof', 'no functi
 SELECT set_eq($$SELECT c.oid::regclass::text FROM pg_extension e, unnest(e.extconfig) AS o
     JOIN pg_class c ON c.oid = o WHERE e.extname = 'atomix'$$,
   ARRAY['atomix.index_seq', 'atomix.authority', 'atomix.clock_epoch', 'atomix.partition', 'atomix.partition_term', 'atomix.placement',
-    'atomix.service', 'atomix.entry', 'atomix.intervention', 'atomix.namespace_grant'],
+    'atomix.service', 'atomix.entry', 'atomix.intervention', 'atomix.namespace_grant', 'atomix.namespace_limit'],
   'what outlives the server is dumped, and nothing else');
 SELECT is((SELECT array_agg(DISTINCT c) FROM pg_extension e, unnest(e.extcondition) AS c WHERE e.extname = 'atomix'),
   ARRAY[''], 'all of it');

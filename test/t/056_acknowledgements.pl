@@ -419,7 +419,7 @@ for my $round (1 .. 3)
 	my $answer = increment($session, $counter, 10_001);
 
 	is($answer->{error}, '53400', 'the 10,001st outstanding number');
-	like($answer->{complaint}, qr/DETAIL:  The limit is 10000\.\nHINT:  Acknowledge first/,
+	like($answer->{complaint}, qr/DETAIL:  The limit is 10000; all are in use\.\nHINT:  Acknowledge first/,
 		'says what to do');
 	is(
 		$wire->apply(

@@ -39,12 +39,15 @@ run(q{
 		RETURN CASE state WHEN 'RB000' THEN '00000' ELSE concat_ws(' ', state, message, detail) END;
 	END $$});
 
+# All in one connection, which is quick, and has remembered the rights of others.
+my $asking = $node->background_psql('postgres');
+
 sub attempt
 {
 	my ($who, $call) = @_;
 
 	$call =~ s/'/''/g;
-	return run("SELECT attempt('$who', '$call')");
+	return $asking->query_safe("SELECT attempt('$who', '$call')");
 }
 
 #
@@ -118,6 +121,7 @@ my @calls = (
 	[ _advance_clock => "'0'", 'execute' ],
 	[ _filter_contains => "'', 1", 'execute' ],
 	[ _lease_times => 'SESSION, 1, 1, 1, 1', 'none' ],
+	[ _limit => "'entries', 'team'", 'none' ],
 	[ _methods => '', 'none' ],
 	[ _may => "'team', 'read'", 'none' ],
 	[ _namespace_grants => '', 'none' ],
@@ -242,6 +246,7 @@ my @calls = (
 		[ session_open_session => 'OpenSessionRequest' ]),
 	[ session_fetch => sub { bytes(encode_message('atomix.headers.RequestHeader',
 			{ session_id => $_[0], name => { name => 'map', namespace => 'team' } })) }, 'read' ],
+	[ set_limit => "'entries', 1, 'team'", 'execute' ],
 	[ set_lock_delay => "'NAME', '1 s', 'team'", 'admin', undef, 'lock' ],
 	[ tick => '', 'execute' ],
 	[ wait_events => "SESSION, '0'", 'none' ],
@@ -482,9 +487,10 @@ $psql->quit;
 # Without shared memory.
 #
 
-$holder->quit;
+$_->quit for $holder, $asking;
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
+$asking = $node->background_psql('postgres');
 is(gets('reader', 'team'), '00000', 'without preload: a reader');
 like(attempt('reader', "SELECT atomix.counter_increment('counter', 1, 'team')"), qr/^42501/, 'may not write');
 my $late = $node->background_psql('postgres', on_error_stop => 0);
@@ -492,7 +498,7 @@ $late->query_safe('SET ROLE reader');
 is($late->query_safe("SELECT atomix.counter_get('counter', 'team')"), 7, 'may read');
 revoke("'team', 'reader'");
 like(query_error($late, "SELECT atomix.counter_get('counter', 'team')"), qr/permission denied/, 'until that is revoked');
-$late->quit;
+$_->quit for $late, $asking;
 
 $node->stop;
 done_testing();
