@@ -1370,7 +1370,7 @@ REVOKE ALL ON FUNCTION atomix.place_partitions(integer, text[]) FROM PUBLIC;
 
 CREATE FUNCTION atomix.set_limit(
   name text,
-  value bigint,
+  value bigint DEFAULT NULL,
   namespace text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'atomix_set_limit'
@@ -1469,7 +1469,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix._namespace_grants() IS
   'For the view namespace_grants: the grants that the role that asks may see.';
 
-CREATE FUNCTION atomix._limit(name text, namespace text)
+CREATE FUNCTION atomix._limit(name text, namespace text DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'atomix_limit'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;

@@ -219,7 +219,7 @@ INSERT INTO contract VALUES
     'boolean', 'v', 'u', true),
   ('partition_of', 'namespace text, name text', 'integer', 's', 'u', false),
   ('place_partitions', 'here integer, locations text[]', 'void', 'v', 'u', true),
-  ('set_limit', 'name text, value bigint, namespace text DEFAULT NULL::text',
+  ('set_limit', 'name text, value bigint DEFAULT NULL::bigint, namespace text DEFAULT NULL::text',
     'void', 'v', 'u', true),
   ('tick', '', 'bigint', 'v', 'u', true),
   ('after_restore', '', 'bigint', 'v', 'u', true),
@@ -230,7 +230,7 @@ INSERT INTO contract VALUES
   -- The views call these with the reader's rights.
   ('_methods', 'OUT path text, OUT request text, OUT response text, OUT function text',
     'SETOF record', 'i', 's', false),
-  ('_limit', 'name text, namespace text', 'bigint', 'v', 'u', false),
+  ('_limit', 'name text, namespace text DEFAULT NULL::text', 'bigint', 'v', 'u', false),
   ('_may', 'namespace text, privileges text', 'boolean', 'v', 'u', false),
   ('_namespace_grants', 'OUT namespace text, OUT is_prefix boolean, OUT role text, OUT privileges text',
     'SETOF record', 'v', 'u', false),
