@@ -31,14 +31,14 @@ my $renew = request('KeepAlive',
 my $close = request('CloseSession',
 	'headers { partition_id: 1 } input { session_id: 123456789 }');
 
-# Each round is ten calls, among them refused ones.
+# Each round is a dozen calls, among them refused ones.
 $node->safe_psql('postgres', qq{
 	CREATE PROCEDURE rounds(times int) LANGUAGE plpgsql AS \$\$
 	DECLARE
 		id bigint;
 	BEGIN
 		FOR i IN 1 .. times LOOP
-			id := atomix.open_session('30 s', 'name', 'kind', '{"a": "b"}', '\\x00');
+			id := atomix.open_session('30 s', 'name', 'kind', '{"a": "b"}', '\\x0a0178');
 			PERFORM atomix.keep_alive(id);
 			PERFORM atomix.close_session(id);
 			PERFORM atomix.close_session(id);
@@ -46,6 +46,15 @@ $node->safe_psql('postgres', qq{
 			PERFORM atomix.partition_open_session('$open');
 			PERFORM atomix.partition_keep_alive('$renew');
 			PERFORM atomix.partition_close_session('$close');
+			PERFORM atomix.message_to_json('atomix.multiraft.v1.KeepAliveResponse', c)
+				FROM atomix.call('/atomix.multiraft.v1.Partition/KeepAlive',
+					atomix.message_from_json('atomix.multiraft.v1.KeepAliveRequest',
+						jsonb_build_object('headers', jsonb_build_object('partitionId', 1),
+							'input', jsonb_build_object('sessionId', id)))) AS c;
+			BEGIN
+				PERFORM atomix.message_from_json('atomix.multiraft.v1.KeepAliveRequest', '{"x": 1}');
+			EXCEPTION WHEN sqlstate '22P02' THEN
+			END;
 			BEGIN
 				PERFORM atomix.keep_alive(id);
 			EXCEPTION WHEN sqlstate 'MX003' THEN
