@@ -136,8 +136,8 @@ class Values:
             path = random.choice(list(self.methods))
             self.chosen = self.methods[path]
             return random.choice([path, path[1:]])
-        if name == "namespace" and random.random() < 0.8:
-            return ""
+        if name == "namespace" and random.random() < 0.9:
+            return random.choice(["", "", "", "", "private"])
         if name == "name" and random.random() < 0.6:
             # A function of locks begins with l, of semaphores with s.
             return {"s": "l", "h": "l"}.get(self.function[0], self.function[0])
@@ -177,7 +177,7 @@ class Values:
         if field.name in ("service", "type") and field.type == field.TYPE_STRING:
             return random.choice(TYPES)
         if field.name in ("namespace", "id") and field.type == field.TYPE_STRING:
-            return ""
+            return random.choice(["", "", "", "", "private"])
         return random_value(field)
 
     def message(self, name):
@@ -463,18 +463,23 @@ def prepare(control):
     control.ask("SELECT atomix.tick()")
 
 
-def digest(control, condition=""):
-    """What is in the tables of the extension."""
-    tables = control.ask(
-        "SELECT c.relname, bool_or(a.attname = 'session_id') FROM pg_class c"
-        " JOIN pg_attribute a ON a.attrelid = c.oid"
-        " WHERE c.relnamespace = 'atomix'::regnamespace AND c.relkind = 'r' GROUP BY 1 ORDER BY 1")
+def digest(control, conditions=None):
+    """What is in the tables of the extension; given conditions by columns, in
+    the rows of tables with such a column."""
+    tables = {}
+    for table, column in control.ask(
+            "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+            " WHERE c.relnamespace = 'atomix'::regnamespace AND c.relkind = 'r' AND a.attnum > 0"):
+        tables.setdefault(table, []).append(column)
     result = {}
-    for table, has_session in tables:
-        if condition == "" or has_session == "t":
+    for table, columns in sorted(tables.items()):
+        # A command is its session's, whatever service it names.
+        chosen = [conditions[column] for column in columns
+                  if column in (conditions or []) and (table, column) != ("command", "service_id")]
+        if conditions is None or chosen:
             result[table] = control.ask(
                 "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, ' ' ORDER BY t::text)), '')"
-                f" FROM atomix.{table} t {condition}")[0][0]
+                f" FROM atomix.{table} t WHERE {' OR '.join(chosen) or 'true'}")[0][0]
     return result
 
 
@@ -484,36 +489,43 @@ def differences(before, after):
 
 
 class Victim:
-    """A neighbour with something of everything, to be left alone."""
+    """A neighbour with something of everything, to be left alone: sessions with
+    what they hold, and a namespace."""
 
     def __init__(self, control):
         self.control = control
+        control.ask("SELECT atomix.grant_namespace('private', 'fuzz_victim', 'write')")
         connection = Connection(socket_path, "fuzz_victim")
-        self.sessions = [connection.ask(
+        sessions = [connection.ask(
             "SELECT atomix.open_session('1 day', 'victim', labels => '{\"a\":\"b\"}')")[0][0]
             for _ in range(3)]
-        self.ids = list(self.sessions)
-        for session in self.sessions:
+        self.ids = list(sessions)
+        for session in sessions:
             for kind in TYPES:
                 self.ids += connection.ask(
-                    f"SELECT atomix.create_service({session}, '{kind}', 'victim {kind}')")[0]
+                    f"SELECT atomix.create_service({session}, '{kind}', '{kind[0]}', 'private')")[0]
             self.ids += connection.ask(
-                f"SELECT token FROM atomix.lock_acquire({session}, 'victim {session}')")[0]
-            connection.ask(f"SELECT * FROM atomix.election_enter({session}, 'victim', 'me {session}')")
+                f"SELECT token FROM atomix.lock_acquire({session}, 'l', namespace => 'private')")[0]
+            connection.ask(f"SELECT * FROM atomix.election_enter({session}, 'e', 'me {session}',"
+                           " namespace => 'private')")
             for number in (1, 2, 3):
                 connection.ask(f"SELECT atomix.once({session}, {number}, 'request')")
             connection.ask(f"SELECT atomix.ack({session}, 1)")
-        self.ids = [int(i) for i in self.ids if i is not None]
+        connection.ask("SELECT atomix.counter_set('c', 7, 'private')")
+        connection.ask("SELECT * FROM atomix.map_put_text('m', 'm', 'secret', namespace => 'private')")
+        connection.ask("SELECT count(*) FROM atomix.watch('m', namespace => 'private')")
         connection.close()
-        # Only what the sessions own: names without a namespace are everybody's.
-        self.condition = f"WHERE session_id IN ({', '.join(self.sessions)})"
+        self.ids = [int(i) for i in self.ids if i is not None]
+        self.conditions = {
+            "session_id": f"session_id IN ({', '.join(sessions)})",
+            "service_id": "service_id IN (SELECT service_id FROM atomix.service"
+                          " WHERE namespace = 'private')"}
         # What a worker would do to the new sessions is done.
         control.ask("SELECT atomix.tick()")
         self.before = self.look()
 
     def look(self):
-        """Not the anchors of leases, which the worker writes back."""
-        return digest(self.control, self.condition)
+        return digest(self.control, self.conditions)
 
     def check(self):
         after = self.look()
