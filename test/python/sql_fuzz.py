@@ -324,7 +324,12 @@ class Function:
 
     def sql(self, count):
         casts = ", ".join(f"${i + 1}::{kind}" for i, (_, kind) in enumerate(self.arguments[:count]))
-        return f"SELECT * FROM atomix.{self.name}({casts})"
+        call = f"atomix.{self.name}({casts})"
+        if random.random() < 0.7:
+            return f"SELECT * FROM {call}"
+        return random.choice([
+            f"SELECT {call}", f"SELECT * FROM {call} LIMIT 1", f"SELECT (SELECT count(*) FROM {call})",
+            f"WITH c AS MATERIALIZED (SELECT * FROM {call}) SELECT * FROM c, c AS d LIMIT 3"])
 
 
 def functions_of(control):
@@ -372,6 +377,9 @@ class Caller(Connection):
             sql = random.choice(self.statements[function.name])
         else:
             sql = function.sql(count)
+        if not sql.startswith(("SELECT * FROM", "INSERT")) or sql.endswith("LIMIT 1"):
+            self.prepare("", sql)       # for once, so that caches come to rest
+            return sql, ""
         if sql not in self.prepared:
             self.prepared[sql] = f"s{len(self.prepared)}"
             self.prepare(self.prepared[sql], sql)
