@@ -72,11 +72,13 @@ case $tool in
 esac
 limited 600 "$work/log/build" make -s -j2 with_llvm=no COPT="$flags" install ||
 	{ cat "$work/log/build"; exit 1; }
-cluster_create <<-'EOS'
+# The worker waits for no lock as long as deadlock_timeout: where all is slow
+# it is to be longer, so that the worker does not give up.
+cluster_create <<-EOS
 	fsync = off
 	max_prepared_transactions = 10
 	autovacuum = off
-	statement_timeout = 0
+	deadlock_timeout = ${factor}s
 EOS
 if [ "$tool" = valgrind ]; then
 	wrap_postgres
