@@ -65,5 +65,21 @@ is($status, 9, 'a key that interrupts goes to the command');
 is($status, 0, 'and cannot be suspended by one');
 like($out, qr/^on$/m, 'it goes on');
 
+# A password is asked for, unless that is forbidden.
+$node->safe_psql('postgres', "CREATE ROLE asked LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA atomix TO asked");
+my $hba = $node->data_dir . '/pg_hba.conf';
+my $rules = slurp_file($hba);
+unlink $hba;
+append_to_file($hba, "local all asked scram-sha-256\n$rules");
+$node->reload;
+($status, $out) = in_terminal("atomixctl -d '$where user=asked' counter get short", qr/Password: /, "secret\n");
+is($status, 0, 'a password is asked for');
+like($out, qr/^1$/m, 'and is the right one');
+unlike($out, qr/secret/, 'nobody sees it');
+($status, $out) = in_terminal("atomixctl -d '$where user=asked' lock free -- echo held", qr/Password: /, "secret\n");
+like($out, qr/^held$/m, 'lock asks for it, too');
+($status) = in_terminal("atomixctl -w -d '$where user=asked' counter get short");
+is($status, 3, 'not with --no-password');
+
 $node->stop;
 done_testing();
