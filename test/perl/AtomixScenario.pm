@@ -256,10 +256,6 @@ my @steps = (
 		SELECT test.yes(count(*) = 1) FROM atomix.namespace_grants WHERE namespace = $n || 'n'} ],
 	[ 'revoke_namespace', qq{SELECT test.yes(atomix.revoke_namespace($n || 'n', 'public'))} ],
 
-	[ 'runtime_get_session', q{SELECT test.yes(length(atomix.runtime_get_session(atomix.message_from_json(
-			'atomix.runtime.v1.GetSessionRequest',
-			('{"sessionId": {"name": "' || :second || '"}}')::jsonb))) > 0)} ],
-	[ 'runtime_list_sessions', q{SELECT test.yes(length(atomix.runtime_list_sessions('')) > 0)} ],
 	[ 'partition_of', q{SELECT test.yes(atomix.partition_of('', 'counter') = 1)} ],
 	[ 'set_limit', qq{SELECT atomix.set_limit('entries', 100, $n || 'n')
 		SELECT test.yes(value = 100) FROM atomix.limits WHERE name = 'entries' AND namespace = $n || 'n'
