@@ -138,11 +138,14 @@ read_header(const AtxScope *scope, const RequestHeader *header, bool of_session)
 {
 	static RequestHeader nothing = ATOMIX__HEADERS__REQUEST_HEADER__INIT;
 	Request		request = {.header = header != NULL ? header : &nothing};
-	MemoryContext before = MemoryContextSwitchTo(scope->caller_memory);
+	MemoryContext before;
 
 	/* As it is in the header: so it stands in the response, too. */
 	request.session_id = of_session ? (int64) request.header->session_id : 0;
 	request.problem = check_partition(request.header);
+
+	/* From here on, since who reads tables is back in the scope's memory. */
+	before = MemoryContextSwitchTo(scope->caller_memory);
 	if (request.problem.outcome == ATX_DONE)
 		request.problem = check_numbers(request.header);
 	if (request.problem.outcome == ATX_DONE)
