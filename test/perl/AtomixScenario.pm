@@ -241,6 +241,11 @@ my @steps = (
 			test.part(1, test.number(6, 1))), 1), 1)) AS old \gset} ],
 	[ 'session_keep_alive', q{SELECT test.yes(test.field(test.field(atomix.session_keep_alive(
 			test.part(1, test.number(2, :old))), 1), 6) IS NULL)} ],
+	[ 'runtime_get_session', q{SELECT test.yes(atomix.message_to_json('atomix.runtime.v1.GetSessionResponse',
+			atomix.runtime_get_session(test.part(1, test.part(1, convert_to(CAST(:old AS text), 'UTF8')))))
+			#>> '{session,status,state}' = 'OPENED')} ],
+	[ 'runtime_list_sessions', q{SELECT test.yes(atomix.message_to_json('atomix.runtime.v1.ListSessionsResponse',
+			atomix.runtime_list_sessions('')) -> 'sessions' IS NOT NULL)} ],
 	[ 'session_command', qq{SELECT test.yes(test.field(header, 6) IS NULL)
 		FROM atomix.session_command(test.part(1, test.part(1, convert_to($n || 'o', 'UTF8')))
 			|| test.number(2, :old) || test.number(3, 1), '', 'counter')} ],
