@@ -29,7 +29,12 @@ sub contents
 		FROM atomix.services ORDER BY 2, 3}) . "\n"
 	  . $server->safe_psql($dbname, q{
 		SELECT key, value, round(extract(epoch FROM expires_at - clock_timestamp()) / 600) * 10
-		FROM atomix.map_entries_text('prices', namespace => 'shop')});
+		FROM atomix.map_entries_text('prices', namespace => 'shop')}) . "\n"
+	  . $server->safe_psql($dbname, q{
+		SELECT namespace, is_prefix, role, privileges FROM atomix.namespace_grants
+		UNION ALL
+		SELECT namespace, NULL, name, value::text FROM atomix.limits WHERE name = 'entries' AND namespace = 'shop'
+		ORDER BY 3});
 }
 
 # Dump a database of the node to a file.
@@ -127,13 +132,17 @@ $node->safe_psql('postgres', qq{
 	SELECT atomix.command($live, $service, '\\x22020807', 1);
 	SELECT atomix.map_put_text('prices', 'apple', '1.20', namespace => 'shop');
 	SELECT atomix.map_put_text('prices', 'plum', '2.40', '50 min', namespace => 'shop');
-	SELECT atomix.map_put_text('prices', 'cherry', '9.90', '5 min', namespace => 'shop')});
+	SELECT atomix.map_put_text('prices', 'cherry', '9.90', '5 min', namespace => 'shop');
+	CREATE ROLE shopper;
+	SELECT atomix.grant_namespace('sh', 'shopper', 'write', true);
+	SELECT atomix.set_limit('entries', 100, 'shop')});
 my $beat = $node->safe_psql('postgres', 'SELECT last_beat FROM atomix.authority');
 advance_clock($node, '10 min');
 $node->poll_query_until('postgres',
 	"SELECT last_beat - $beat >= 600 * 1000000::bigint FROM atomix.authority")
   or die 'the clock was not moved';
-my $contents = join("\n", 'counter||orders|7', 'map|shop|prices|2', 'apple|1.20|', 'plum|2.40|40');
+my $contents = join("\n", 'counter||orders|7', 'map|shop|prices|2', 'apple|1.20|', 'plum|2.40|40',
+	'shop||entries|100', 'sh|t|shopper|write');
 is(contents($node, 'postgres'), $contents, 'what the services hold');
 my $index = $node->safe_psql('postgres',
 	"SELECT index FROM atomix.map_get('prices', 'plum', 'shop')");
@@ -199,7 +208,7 @@ is(contents($node, 'postgres'), $contents, 'over: services hold what they held')
 # The parts of the plain dump: each COPY and setval of ours.
 my $text = PostgreSQL::Test::Utils::slurp_file($plain);
 my @parts = $text =~ /^(COPY atomix\.\w+ .*?^\\\.$|SELECT pg_catalog\.setval\(.*?;$)/msg;
-is(scalar(@parts), 10, 'the dump has nine tables and the sequence');
+is(scalar(@parts), 11, 'the dump has ten tables and the sequence');
 
 for my $n (0 .. $#parts)
 {
@@ -227,7 +236,9 @@ for my $n (0 .. $#parts)
 #
 
 my $other = new_node('other');
-$other->safe_psql('postgres', 'DROP EXTENSION atomix; DROP SCHEMA atomix');
+# There the role has another number, and that of ours is another's.
+$other->safe_psql('postgres', 'DROP EXTENSION atomix; DROP SCHEMA atomix;
+	CREATE ROLE one; CREATE ROLE two; CREATE ROLE shopper');
 $other->command_ok([ 'pg_restore', '-j2', '--exit-on-error', '-d', 'postgres', $custom ],
 	'restored into another server');
 check_restored($other, 'postgres', 'other server', $greatest, 2);
