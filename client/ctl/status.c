@@ -11,8 +11,8 @@
 #include "ctl.h"
 
 /*
- * One row.  A setting of the library exists, with a description, only where
- * the server has it loaded.
+ * One row.  The setting that sizes shared memory exists only where the library
+ * was loaded with the server; processes of others are not for everybody to see.
  */
 static const char sql[] =
 "WITH w AS (SELECT * FROM atomix.workers WHERE database = current_database() LIMIT 1),"
@@ -35,10 +35,10 @@ static const char sql[] =
 " pg_catalog.to_json(ARRAY(SELECT t FROM (VALUES"
 "  (1, 'the server is a standby: it answers queries only', pg_catalog.pg_is_in_recovery()),"
 "  (2, 'not preloaded: sessions end late, see shared_preload_libraries', NOT pg_catalog.pg_is_in_recovery()"
-"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE backend_type LIKE 'atomix%')),"
+"   AND NOT EXISTS (SELECT FROM s WHERE name = 'atomix.shared_sessions')),"
 "  (3, 'no worker serves this database: see atomix.worker_limit and max_worker_processes',"
 "   NOT pg_catalog.pg_is_in_recovery() AND NOT EXISTS (SELECT FROM w WHERE pid IS NOT NULL)"
-"   AND EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE backend_type LIKE 'atomix%')),"
+"   AND EXISTS (SELECT FROM s WHERE name = 'atomix.shared_sessions')),"
 "  (4, 'atomix.enabled is off: nothing expires and nothing can be changed',"
 "   EXISTS (SELECT FROM s WHERE name = 'atomix.enabled' AND setting = 'off')),"
 "  (5, 'the worker is late by ' || (SELECT w.lag FROM w), EXISTS (SELECT FROM w WHERE w.lag > '5 s')),"
