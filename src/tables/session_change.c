@@ -74,6 +74,17 @@ atx_session_change_find(int limit, int64 *session_ids)
 }
 
 /*
+ * Is there one?
+ */
+bool
+atx_session_change_any(void)
+{
+	int64		session_id;
+
+	return atx_session_change_find(1, &session_id) > 0;
+}
+
+/*
  * Have those of the sessions numbered anew that nobody is changing; returns
  * how many.
  */

@@ -11,6 +11,7 @@
 #define ATX_SESSION_CHANGE_H
 
 extern void atx_session_change_add(const int64 *session_ids, int count);
+extern bool atx_session_change_any(void);
 extern int	atx_session_change_find(int limit, int64 *session_ids);
 extern int	atx_session_change_take(const int64 *session_ids, int count);
 

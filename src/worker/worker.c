@@ -40,6 +40,7 @@
 #include "commands/session_end.h"
 #include "tables/partition.h"
 #include "tables/session.h"
+#include "tables/session_change.h"
 #include "worker/duties.h"
 #include "worker/lifecycle.h"
 #include "worker/process.h"
@@ -211,6 +212,8 @@ look_at_sessions(Look *look)
 	AtxMoment	moment = atx_moment(&look->authority);
 
 	look->next_sweep = atx_next_sweep();
+	/* COMMIT PREPARED wakes nobody. */
+	tell_pending = tell_pending || atx_session_change_any();
 	atx_duties_look(&look->duties, &look->authority, &moment);
 
 	if (!atx_lease_next_check(&moment, &look->next_check))

@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use AtomixTest qw(await_waiting new_node open_session psql_sqlstate start_query);
+use AtomixTest qw(await_rest await_waiting new_node open_session psql_sqlstate start_query);
 use Test::More;
 
 my $node = new_node('two_phase_services', 'max_prepared_transactions = 4');
@@ -103,6 +103,19 @@ $waiter->quit;
 is($node->safe_psql('postgres', $state), '6|7|0|k=v other=y|v', 'so does everybody');
 is($node->safe_psql('postgres', "SELECT atomix.once($id, 1)"), 't',
 	'a number rolled back to a savepoint is free');
+
+# The session hears of a service that was deleted so, though no worker is woken.
+$node->safe_psql('postgres', "SELECT atomix.create_service($id, 'counter', 'doomed')");
+$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM atomix.session_change')
+  or die 'the change is not taken';
+await_rest($node);
+my $version = $node->safe_psql('postgres', "SELECT version FROM atomix.session WHERE session_id = $id");
+$node->safe_psql('postgres', "BEGIN; SELECT atomix.delete_service('doomed'); PREPARE TRANSACTION 'doomed'");
+await_rest($node);
+$node->safe_psql('postgres', "COMMIT PREPARED 'doomed'");
+ok($node->poll_query_until('postgres',
+		"SELECT version > $version FROM atomix.session WHERE session_id = $id"),
+	'a deletion that was prepared is a change of the session, too');
 
 $node->stop;
 done_testing();
