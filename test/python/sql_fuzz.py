@@ -464,7 +464,7 @@ def prepare(control):
         CREATE FUNCTION public.memory(OUT top bigint, OUT cache bigint)
         LANGUAGE sql SECURITY DEFINER AS $$
             SELECT sum(total_bytes) FILTER (WHERE name = 'TopMemoryContext'),
-                sum(total_bytes) FILTER (WHERE name = 'CacheMemoryContext'
+                sum(used_bytes) FILTER (WHERE name = 'CacheMemoryContext'
                     OR parent = 'CacheMemoryContext')
             FROM pg_backend_memory_contexts $$""")
     # Takes over the database, for which the calls hardly wait.
