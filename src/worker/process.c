@@ -138,6 +138,7 @@ attempt(AtxStep step, void *state, bool relaxed, Oid *owner, bool *is_superuser)
 	AtxScope	scope;
 
 	*owner = InvalidOid;
+	*is_superuser = false;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
