@@ -286,8 +286,8 @@ look(AtxClaim *claim)
 		[ATX_CLAIM_SHARED_LOCK] =
 		"SELECT 1 FROM atomix.assert_lock($2::text, $4::bigint, $3::text), (SELECT $1::bigint) AS s",
 		[ATX_CLAIM_SEMAPHORE] =
-		"SELECT max(1) FROM atomix.semaphores WHERE session_id = $1::bigint"
-		" AND name = $2::text AND namespace = $3::text AND token = $4::bigint",
+		("SELECT max(1) FROM atomix.semaphores WHERE session_id = $1::bigint"
+		 " AND name = $2::text AND namespace = $3::text AND token = $4::bigint"),
 		[ATX_CLAIM_ELECTION] =
 		"SELECT 1 FROM atomix.assert_leader($2::text, $4::bigint, $3::text), (SELECT $1::bigint) AS s",
 	};
