@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 
@@ -335,6 +336,51 @@ atx_numbered_record(const AtxNumbered *numbered, const AtxReply *reply, int64 in
 	atx_numbers_applied(numbered->session_id);
 }
 
+/* The numbers of a session up to which this process has seen all executed. */
+typedef struct Applied
+{
+	int64		session_id;
+	int64		last;
+} Applied;
+
+/*
+ * What was counted is not counted again, lest each command of a session cost
+ * as much as all before it.  What has been executed stays so, once it is
+ * committed; ids are not given twice.
+ */
+static Applied *
+applied_of(int64 session_id)
+{
+	static Applied known[64];
+	Applied    *applied = &known[session_id % lengthof(known)];
+
+	if (applied->session_id != session_id)
+	{
+		applied->session_id = session_id;
+		applied->last = 0;
+	}
+	return applied;
+}
+
+/* Are all numbers up to last executed, or below the floor? */
+static bool
+all_applied(int64 session_id, int64 floor, int64 last)
+{
+	Applied    *applied = applied_of(session_id);
+	int64		from = Max(floor, applied->last);
+	int64		missing = last - from;
+
+	if (missing <= 0)
+		return true;
+	if (missing > ATX_MAX_OUTSTANDING ||
+		atx_command_count(session_id, from, last, missing) != missing)
+		return false;
+	/* What this transaction has written may be undone yet. */
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !IsolationUsesXactSnapshot())
+		applied->last = last;
+	return true;
+}
+
 /*
  * Are all numbers up to last executed, or acknowledged?  Or is another one
  * (0: none) known already?
@@ -343,14 +389,11 @@ static AtxAnswer
 look_at_numbers(AtxScope *scope, int64 session_id, int64 last, int64 other, bool *applied)
 {
 	AtxAdmission admission;
-	int64		missing;
 
 	if (!atx_command_admit(session_id, other, 0, scope->caller, &admission))
 		return atx_why_not_usable(session_id, scope->caller);
-	missing = Max(0, last - admission.ack_floor);
-	*applied = missing == 0 || (other != 0 && admission.known) ||
-		(missing <= ATX_MAX_OUTSTANDING &&
-		 atx_command_count(session_id, admission.ack_floor, last, missing) == missing);
+	*applied = (other != 0 && admission.known) ||
+		all_applied(session_id, admission.ack_floor, last);
 	return ATX_ANSWER_DONE;
 }
 

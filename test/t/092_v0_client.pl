@@ -211,6 +211,17 @@ $node->reload;
 $node->poll_query_until('postgres', "SELECT current_setting('atomix.query_wait') = '100ms'")
   or die 'the setting is not read';
 
+# What was undone has not been executed, whoever has seen it.
+$psql->query_safe('BEGIN; SAVEPOINT a');
+is(outcome($v0->command(increment(1), @at, number => $_)), 'OK', "number $_ in a transaction") for 14, 15;
+$psql->query_safe('ROLLBACK TO a');
+like(outcome($v0->command(increment(1), @at, number => 15)), qr/^ERROR UNAVAILABLE: commands up to 14 /,
+	'the first is missing after a rollback to a savepoint');
+is(outcome($v0->command(increment(1), @at, number => $_)), 'OK', "number $_ again") for 14, 15;
+$psql->query_safe('ROLLBACK');
+like(outcome($v0->command(increment(1), @at, number => 15)), qr/^ERROR UNAVAILABLE: commands up to 14 /,
+	'so after a rollback');
+
 #
 # Queries
 #
