@@ -6,10 +6,11 @@
 # extension from version to version by dump and restore.  Wants to be root; the
 # mirror is the one apt uses here.  Ends with a table for docs/versions.md.
 #
-#	check-matrix.sh [--cache DIRECTORY] [--renew] [--full] [MAJOR...]
+#	check-matrix.sh [--cache DIRECTORY] [--renew] [--full] [--stale] [MAJOR...]
 #
-# --renew makes the systems anew, --full runs the long tests, too.  About ten
-# minutes for each version the first time.
+# --renew makes the systems anew, --full runs the long tests, too, --stale takes
+# a mirror that has not been updated for so long that its files have expired.
+# About ten minutes for each version the first time.
 
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +18,7 @@ cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/atomix-matrix
 goal=check
 renew=
+stale=
 majors=()
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -24,8 +26,9 @@ while [ $# -gt 0 ]; do
 		--cache=*) cache=${1#*=} ;;
 		--renew) renew=1 ;;
 		--full) goal=check-full ;;
+		--stale) stale=1 ;;
 		1[0-9]) majors+=("$1") ;;
-		*) sed -n '3,15s/^#//p' "$0" >&2; exit 2 ;;
+		*) sed -n '3,16s/^#//p' "$0" >&2; exit 2 ;;
 	esac
 	shift
 done
@@ -87,6 +90,8 @@ inside()
 	cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 	apt-config dump | grep -E '^Acquire::https?::[Pp]roxy' \
 		> "$root/etc/apt/apt.conf.d/99matrix" || :
+	[ -z "$stale" ] || echo 'Acquire::Check-Valid-Until "false";' \
+		>> "$root/etc/apt/apt.conf.d/99matrix"
 	# shellcheck disable=SC2016 # for the inner shell
 	unshare --mount --pid --fork --kill-child bash -c '
 		root=$1
