@@ -26,20 +26,24 @@ ask_password(void)
 	struct termios before;
 	struct termios silent;
 	char		line[1024] = "";
+	bool		shown;
 
 	if (terminal == NULL)
 		return NULL;
-	fputs("Password: ", terminal);
-	fflush(terminal);
-	if (tcgetattr(fileno(terminal), &before) == 0)
+	/* First, since it throws away what has been typed before. */
+	shown = tcgetattr(fileno(terminal), &before) == 0;
+	if (shown)
 	{
 		silent = before;
 		silent.c_lflag &= ~(tcflag_t) ECHO;
 		(void) tcsetattr(fileno(terminal), TCSAFLUSH, &silent);
 	}
+	fputs("Password: ", terminal);
+	fflush(terminal);
 	if (fgets(line, sizeof(line), terminal) == NULL)
 		line[0] = '\0';
-	(void) tcsetattr(fileno(terminal), TCSAFLUSH, &before);
+	if (shown)
+		(void) tcsetattr(fileno(terminal), TCSAFLUSH, &before);
 	fputc('\n', terminal);
 	fclose(terminal);
 	line[strcspn(line, "\n")] = '\0';

@@ -17,7 +17,7 @@ plan skip_all => 'valgrind is not installed'
   if system('command -v valgrind > /dev/null') != 0;
 
 my $node = new_node('valgrind');
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 my ($atomixctl) = grep { -x $_ } map { "$_/atomixctl" } split /:/, $ENV{PATH};
 my $count = 0;
 

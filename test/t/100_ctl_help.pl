@@ -59,7 +59,7 @@ is_deeply([ sort(completed('counter', '')) ],
 	[ sort(map { /^counter (.*)/ } @commands) ], 'a command of two words is');
 is_deeply([ completed('map', 'put', 'm', '--prev') ], ['--prev-index'], 'an option is');
 is_deeply([ completed('lock', 'x', '--', '') ], [], 'the command that is run is not ours to complete');
-my $script = "$PostgreSQL::Test::Utils::tmp_check/completion";
+my $script = PostgreSQL::Test::Utils::tempdir() . "/completion";
 append_to_file($script, (ctl('', 'completion'))[1]);
 is(`bash -c '. $script; COMP_WORDS=(atomixctl election pro); COMP_CWORD=2; _atomixctl; echo "\${COMPREPLY[*]}"'`,
 	"promote\n", 'bash completes by the script');

@@ -16,7 +16,7 @@ use Time::HiRes qw(usleep);
 
 my $rounds = $ENV{ATOMIX_ROUNDS} || 20;
 my $node = new_node('lock');
-my $effects = "$PostgreSQL::Test::Utils::tmp_check/effects";
+my $effects = PostgreSQL::Test::Utils::tempdir() . "/effects";
 
 # The process that works under the lock now, 0 if it cannot be told.
 sub worker

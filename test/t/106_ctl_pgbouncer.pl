@@ -18,7 +18,7 @@ plan skip_all => 'PgBouncer is not installed (Debian package pgbouncer)'
 
 my $node = new_node('bounced', "log_statement = 'all'");
 my $pooler = AtomixPgBouncer->new($node, pool_size => 3);
-my $directory = $PostgreSQL::Test::Utils::tmp_check;
+my $directory = PostgreSQL::Test::Utils::tempdir();
 
 # Locks
 my $effects = "$directory/effects";
