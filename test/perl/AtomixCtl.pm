@@ -18,6 +18,9 @@ use IO::Socket::UNIX;
 our @EXPORT_OK = qw(await_line connection ctl ctl_ok exit_code lines now_boot
   start_ctl start_proxy under_lock);
 
+# Processes that run, unless somebody else has waited for them.
+my %started;
+
 # The connection string of a node's database "postgres".
 sub connection
 {
@@ -61,6 +64,7 @@ sub start_ctl
 	my $pid = fork();
 
 	die "could not fork: $!" if !defined $pid;
+	$started{$pid} = 1 if $pid;
 	return $pid if $pid;
 	open STDIN, '<', '/dev/null' or die;
 	open STDOUT, '>>', $file or die;
@@ -74,6 +78,7 @@ sub exit_code
 	my ($pid) = @_;
 
 	waitpid $pid, 0;
+	delete $started{$pid};
 	return $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
 }
 
@@ -192,6 +197,20 @@ sub under_lock
 			usleep($ms * 1000);
 		}
 	}, $file, $count, $ms, $stubborn // 0);
+}
+
+# Also where a test dies.
+END
+{
+	my $status = $?;
+
+	foreach my $pid (keys %started)
+	{
+		next if waitpid($pid, POSIX::WNOHANG()) != 0;
+		kill 'KILL', $pid;
+		waitpid $pid, 0;
+	}
+	$? = $status;
 }
 
 1;
