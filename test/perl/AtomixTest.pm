@@ -61,19 +61,20 @@ sub crash
 	die 'the server does not start';
 }
 
-# The SQLSTATE with which the first failing statement ends, 00000 if none
-# does.
+# The SQLSTATE with which the first failing statement ends, 00000 if none does,
+# 08006 if the connection is lost on the way.
 sub psql_sqlstate
 {
 	my ($node, $sql, $dbname) = @_;
 	my ($stdout, $stderr);
 
-	$node->psql(
+	my $status = $node->psql(
 		$dbname // 'postgres', "\\set VERBOSITY sqlstate\n$sql",
 		stdout => \$stdout,
 		stderr => \$stderr,
 		on_error_stop => 1);
-	return $stderr =~ /ERROR:\s+([0-9A-Z]{5})/ ? $1 : '00000';
+	return $1 if $stderr =~ /ERROR:\s+([0-9A-Z]{5})/;
+	return $status == 2 ? '08006' : '00000';
 }
 
 # What a query in a background psql complains of, '' if nothing.
