@@ -23,10 +23,9 @@
 #include "commands/guards.h"
 #include "worker/database_hooks.h"
 #include "worker/launcher.h"
+#include "compat.h"
 
 PG_MODULE_MAGIC;
-
-void		_PG_init(void);
 
 void
 _PG_init(void)

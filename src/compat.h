@@ -35,6 +35,11 @@
 #define pg_noreturn	__attribute__((noreturn))
 #endif
 
+/* The library's entry point, which the server declares since 16. */
+#if PG_VERSION_NUM < 160000
+extern void _PG_init(void);
+#endif
+
 /* What the function is given that is called where an assertion fails. */
 #if PG_VERSION_NUM >= 160000
 #define AtxAssertParameters const char *condition, \

@@ -159,7 +159,7 @@ find_to_read(const AtxWatch *watch, AtxService *service)
 AtxAnswer
 atx_watch(const AtxWatch *watch, AtxEventPage *page)
 {
-	AtxService	service;
+	AtxService	service = {0};
 	AtxAnswer	answer = RecoveryInProgress() || XactReadOnly ?
 	find_to_read(watch, &service) : atx_register_watch(watch, &service);
 

@@ -402,7 +402,7 @@ use_to_open(AtxCall *call, const AtxServiceType *type, const char *namespace,
 			const char *name)
 {
 	bool		may_create = atx_has_right(namespace, ATX_PRIVILEGE_WRITE);
-	bool		found;
+	bool		found = false;
 	AtxAnswer	answer = use_service(call, type, namespace, name, ATX_PRIVILEGE_READ,
 									 ATX_ACCESS_SHARED, may_create, &found);
 
