@@ -334,7 +334,8 @@ sub play_scenario
 	my ($node, $protocol, $name, @options) = @_;
 	my $out = '';
 	my $fine = IPC::Run::run(
-		[ 'pgbench', '--no-vacuum', '--client=3', "--protocol=$protocol", @options,
+		# Who is told to try again does.
+		[ 'pgbench', '--no-vacuum', '--client=3', '--max-tries=10', "--protocol=$protocol", @options,
 			'--file', script_file(), $node->connstr('postgres') ],
 		'<', \undef, '>', \$out, '2>&1',
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));

@@ -210,6 +210,8 @@ my @calls = (
 			return "ARRAY[$headers], ARRAY[$input]";
 		}, 'write' ],
 	[ partition_events => '1', 'none' ],
+	[ place_partitions => "1, '{here}'", 'execute' ],
+	[ partition_of => "'team', 'n'", 'none' ],
 	[ partition_keep_alive => request('KeepAliveRequest', {}), 'none' ],
 	[ partition_open_session => request('OpenSessionRequest', {}), 'none' ],
 	[ partition_query => sub { input('Query', counter_input($_[0], $service{counter}, 'get')) }, 'read' ],

@@ -192,6 +192,10 @@ sub stop_load
 	ok($load->pumpable && $out !~ /error|aborted/, "$name: no client has failed") or diag($out);
 	$load->signal('INT');
 	$load->finish;
+	# Their servers may be at it still.
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'")
+	  or die 'the clients do not end';
 	return;
 }
 
