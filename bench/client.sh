@@ -63,3 +63,5 @@ for q in 0.50 0.99; do
 		"$(awk -v q=$q '{ v[NR] = $1 } END { i = int(NR * q + 0.999999); print v[i < 1 ? 1 : i] }' "$scratch/handed") $(head -n 1 "$scratch/handed") $(tail -n 1 "$scratch/handed")" \
 		'' '' "$([ $q = 0.99 ] && echo '< 30')" "$(wc -l < "$scratch/handed")"
 done
+
+sql -c 'DROP EXTENSION atomix' -c 'CREATE EXTENSION atomix'

@@ -465,8 +465,11 @@ def prepare(control):
         LANGUAGE sql SECURITY DEFINER AS $$
             SELECT sum(total_bytes) FILTER (WHERE name = 'TopMemoryContext'),
                 sum(used_bytes) FILTER (WHERE name = 'CacheMemoryContext'
-                    OR parent = 'CacheMemoryContext')
-            FROM pg_backend_memory_contexts $$""")
+                    OR c->>'parent' = 'CacheMemoryContext' OR c->'path' @> cache)
+            FROM pg_backend_memory_contexts, to_jsonb(pg_backend_memory_contexts) AS c,
+                -- from 18 on a context is told by its place, not by its parent's name
+                (SELECT to_jsonb(m)->'path'->-1 AS cache FROM pg_backend_memory_contexts m
+                    WHERE name = 'CacheMemoryContext') AS place $$""")
     # Takes over the database, for which the calls hardly wait.
     control.ask("SELECT atomix.tick()")
 

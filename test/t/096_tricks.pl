@@ -124,6 +124,7 @@ my $scenario = q{
 my $expected = run($scenario);
 
 like($expected, qr/^RUNNING\n\nv\|1\n0\nt\n0\nt\|t\|t\|t$/, 'a scenario');
+my $in_parallel = $node->pg_version < 16 ? 'force_parallel_mode' : 'debug_parallel_query';
 for my $setting (
 	'transform_null_equals = on', 'standard_conforming_strings = off', "DateStyle = 'SQL, DMY'",
 	"IntervalStyle = 'sql_standard'", "bytea_output = 'escape'", 'array_nulls = off', 'enable_indexscan = off',
@@ -131,7 +132,7 @@ for my $setting (
 	'default_transaction_isolation = serializable', 'quote_all_identifiers = on', 'jit_above_cost = 0',
 	"search_path = ''", 'search_path = pg_temp', "TimeZone = 'Asia/Kathmandu'", 'work_mem = 64', 'escape_string_warning = off',
 	'default_transaction_deferrable = on', 'check_function_bodies = off', 'extra_float_digits = -15',
-	'force_parallel_mode = on', 'session_replication_role = replica', "client_encoding = 'LATIN1'", 'exit_on_error = off',
+	"$in_parallel = on", 'session_replication_role = replica', "client_encoding = 'LATIN1'", 'exit_on_error = off',
 	"default_table_access_method = 'heap'", "lc_messages = 'C'", 'backslash_quote = off', 'join_collapse_limit = 1')
 {
 	my $answer = run("\\set QUIET on\nSET $setting;\n$scenario");
