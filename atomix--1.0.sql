@@ -124,7 +124,6 @@ CREATE TABLE atomix.session (
   attached jsonb,
   CONSTRAINT session_pkey PRIMARY KEY (session_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX session_name ON atomix.session (name) WHERE name IS NOT NULL;
 CREATE INDEX session_todo ON atomix.session (state, version) WHERE version IS NULL OR state = 'closing';
 COMMENT ON TABLE atomix.session IS 'Sessions. Ended ones are kept for atomix.tombstone_retention, so that closed, expired and unknown are three answers.';
 COMMENT ON COLUMN atomix.session.timeout IS 'Microseconds the session lives without a renewal.';
