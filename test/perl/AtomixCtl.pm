@@ -111,6 +111,8 @@ sub start_proxy
 	my (%peer, @kept);
 
 	my %is_server;
+	# From PostgreSQL 17 on tests stop their servers when they are told to end.
+	$SIG{TERM} = $SIG{INT} = 'DEFAULT';
 	$SIG{USR1} = sub { $silent = 1 };
 	$SIG{USR2} = sub { $mute = 1 };
 	# Not longer than the test.
