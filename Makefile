@@ -113,7 +113,7 @@ FUZZ_CPPFLAGS = -DUSE_ASSERT_CHECKING=1 -Itest/fuzz $(PG_CPPFLAGS) \
 	-isystem $(shell $(PG_CONFIG) --includedir-server) -D_GNU_SOURCE
 FUZZ_SRCS = $(addprefix src/base/,base64.c bloom.c codec.c json_number.c \
 	json_place.c json_reader.c json_time.c json_writer.c message_types.c nearest.c) \
-	test/fuzz/shim.c test/fuzz/shim_jsonb.c $(PROTO_C)
+	test/fuzz/message_input.c test/fuzz/shim.c test/fuzz/shim_jsonb.c $(PROTO_C)
 FUZZ_OBJS = $(FUZZ_SRCS:%.c=build/fuzz/%.o)
 FUZZ_TARGETS := $(patsubst test/fuzz/fuzz_%.c,build/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 

@@ -60,6 +60,19 @@ atx_wire_fill_headers(ResponseHeaders *headers, int64 index, AtxAnswer answer)
 }
 
 /*
+ * Encode in the caller's memory, which outlives the scope.
+ */
+bytea *
+atx_wire_encode(const AtxScope *scope, const ProtobufCMessage *message)
+{
+	MemoryContext before = MemoryContextSwitchTo(scope->caller_memory);
+	bytea	   *bytes = atx_encode(message);
+
+	MemoryContextSwitchTo(before);
+	return bytes;
+}
+
+/*
  * Is the partition here that a request names?
  */
 AtxAnswer
@@ -181,8 +194,7 @@ atomix_partition_open_session(PG_FUNCTION_ARGS)
 	}
 	atx_wire_fill_headers(&headers, session_id != 0 ? session_id : atx_index_newest(), answer);
 	response.headers = &headers;
-	MemoryContextSwitchTo(scope.caller_memory);
-	result = atx_encode(&response.base);
+	result = atx_wire_encode(&scope, &response.base);
 	atx_scope_leave(&scope);
 	PG_RETURN_BYTEA_P(result);
 }
@@ -298,8 +310,7 @@ atomix_partition_keep_alive(PG_FUNCTION_ARGS)
 		response.output = &output;
 	atx_wire_fill_headers(&headers, atx_index_newest(), answer);
 	response.headers = &headers;
-	MemoryContextSwitchTo(scope.caller_memory);
-	result = atx_encode(&response.base);
+	result = atx_wire_encode(&scope, &response.base);
 	atx_scope_leave(&scope);
 	PG_RETURN_BYTEA_P(result);
 }
@@ -353,8 +364,7 @@ atomix_partition_close_session(PG_FUNCTION_ARGS)
 		response.output = &output;
 	atx_wire_fill_headers(&headers, atx_index_newest(), answer);
 	response.headers = &headers;
-	MemoryContextSwitchTo(scope.caller_memory);
-	result = atx_encode(&response.base);
+	result = atx_wire_encode(&scope, &response.base);
 	atx_scope_leave(&scope);
 	PG_RETURN_BYTEA_P(result);
 }

@@ -21,6 +21,7 @@ extern void atx_wire_fill_headers(Atomix__Multiraft__V1__PartitionResponseHeader
 								  int64 index, AtxAnswer answer);
 
 extern void atx_wire_raise_if_no_status(AtxAnswer answer);
+extern bytea *atx_wire_encode(const AtxScope *scope, const ProtobufCMessage *message);
 
 extern AtxAnswer atx_wire_renew(AtxScope *scope, int64 session_id, const AtxPending *pending);
 extern AtxAnswer atx_wire_open_session(AtxScope *scope, uint32 partition_id,

@@ -19,7 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "api/arguments.h"
-#include "atomix/runtime/v1/session.pb-c.h"
+#include "api/partition_service.h"
 #include "base/codec.h"
 #include "base/doorbell.h"
 #include "base/duration.h"
@@ -28,6 +28,7 @@
 #include "base/spi.h"
 #include "commands/rights.h"
 #include "tables/session_object.h"
+#include "atomix/runtime/v1/session.pb-c.h"
 
 PG_FUNCTION_INFO_V1(atomix_runtime_get_session);
 PG_FUNCTION_INFO_V1(atomix_runtime_list_sessions);
@@ -242,8 +243,7 @@ atomix_runtime_get_session(PG_FUNCTION_ARGS)
 	atx_scope_enter_to_read(&scope);
 	found = find_object(scope.caller, request);
 	response.session = &make_object(&found)->session;
-	MemoryContextSwitchTo(scope.caller_memory);
-	result = atx_encode(&response.base);
+	result = atx_wire_encode(&scope, &response.base);
 	atx_scope_leave(&scope);
 	PG_RETURN_BYTEA_P(result);
 }
@@ -284,7 +284,6 @@ static bytea *
 encode_listing(AtxScope *scope, const Listing *listing)
 {
 	ListSessionsResponse response = ATOMIX__RUNTIME__V1__LIST_SESSIONS_RESPONSE__INIT;
-	bytea	   *result;
 
 	response.n_sessions = listing->count;
 	response.sessions = palloc_extended(sizeof(*response.sessions) * Max(listing->count, 1),
@@ -294,9 +293,7 @@ encode_listing(AtxScope *scope, const Listing *listing)
 		CHECK_FOR_INTERRUPTS();
 		response.sessions[i] = &make_object(&listing->found[i])->session;
 	}
-	MemoryContextSwitchTo(scope->caller_memory);
-	result = atx_encode(&response.base);
-	return result;
+	return atx_wire_encode(scope, &response.base);
 }
 
 /*

@@ -227,17 +227,6 @@ session_header(const Request *request, AtxAnswer answer, int64 opened)
 	return header;
 }
 
-/* Encode in the caller's memory. */
-static bytea *
-encode_for(const AtxScope *scope, const ProtobufCMessage *message)
-{
-	MemoryContext before = MemoryContextSwitchTo(scope->caller_memory);
-	bytea	   *bytes = atx_encode(message);
-
-	MemoryContextSwitchTo(before);
-	return bytes;
-}
-
 /*
  * session_open_session(request bytea) returns bytea
  */
@@ -264,7 +253,7 @@ atomix_session_open_session(PG_FUNCTION_ARGS)
 	if (answer.outcome == ATX_DONE)
 		answer = atx_wire_open_session(&scope, (uint32) atx_partition_here(), &input, &opened);
 	response.header = session_header(&request, answer, opened);
-	result = encode_for(&scope, &response.base);
+	result = atx_wire_encode(&scope, &response.base);
 	atx_scope_leave(&scope);
 	PG_RETURN_BYTEA_P(result);
 }
@@ -317,7 +306,7 @@ atomix_session_keep_alive(PG_FUNCTION_ARGS)
 		answer = atx_wire_renew(&scope, request.session_id, &pending);
 	}
 	response.header = session_header(&request, answer, 0);
-	result = encode_for(&scope, &response.base);
+	result = atx_wire_encode(&scope, &response.base);
 	atx_scope_leave(&scope);
 	PG_RETURN_BYTEA_P(result);
 }
@@ -375,7 +364,7 @@ atomix_session_close_session(PG_FUNCTION_ARGS)
 	if (answer.outcome == ATX_DONE)
 		answer = close_and_delete(&scope, &request, wire->delete_);
 	response.header = session_header(&request, answer, 0);
-	result = encode_for(&scope, &response.base);
+	result = atx_wire_encode(&scope, &response.base);
 	atx_scope_leave(&scope);
 	PG_RETURN_BYTEA_P(result);
 }
@@ -504,7 +493,7 @@ fill_columns(const AtxScope *scope, const Response *response, const bytea *paylo
 	bytea	   *empty;
 
 	fill_header(&header, response);
-	values[0] = PointerGetDatum(encode_for(scope, &header.base));
+	values[0] = PointerGetDatum(atx_wire_encode(scope, &header.base));
 	if (payload != NULL)
 		values[1] = atx_bytes_in(scope->caller_memory, payload);
 	else

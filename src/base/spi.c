@@ -279,6 +279,17 @@ atx_result_int64(uint64 row, int column)
 	return DatumGetInt64(atx_result_datum(row, column));
 }
 
+/*
+ * Store the first column of the rows found, which are ids; returns how many.
+ */
+int
+atx_result_ids(uint64 found, int64 *ids)
+{
+	for (uint64 i = 0; i < found; i++)
+		ids[i] = atx_result_int64(i, 1);
+	return (int) found;
+}
+
 int32
 atx_result_int32(uint64 row, int column)
 {

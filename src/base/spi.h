@@ -58,6 +58,7 @@ extern void atx_require_unchanged(AtxStatement *statement, const Datum *values, 
 extern bool atx_result_isnull(uint64 row, int column);
 extern Datum atx_result_datum(uint64 row, int column);
 extern int64 atx_result_int64(uint64 row, int column);
+extern int	atx_result_ids(uint64 found, int64 *ids);
 extern int32 atx_result_int32(uint64 row, int column);
 extern Oid	atx_result_oid(uint64 row, int column);
 extern char *atx_result_text(uint64 row, int column);

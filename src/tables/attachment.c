@@ -122,11 +122,8 @@ atx_attachment_open_of(int64 session_id, int64 *service_ids, int count)
 		Int64GetDatum(session_id),
 		atx_int64_array(service_ids, count)
 	};
-	int			found = (int) atx_execute(&open_of, values, NULL);
 
-	for (int i = 0; i < found; i++)
-		service_ids[i] = atx_result_int64(i, 1);
-	return found;
+	return atx_result_ids(atx_execute(&open_of, values, NULL), service_ids);
 }
 
 /*

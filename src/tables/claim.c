@@ -469,14 +469,6 @@ atx_claim_delete(const AtxClaim *claim)
 	atx_cursor_close(&cursor);
 }
 
-static int
-read_ids(uint64 found, int64 *ids)
-{
-	for (uint64 i = 0; i < found; i++)
-		ids[i] = atx_result_int64(i, 1);
-	return (int) found;
-}
-
 /*
  * Up to limit services on which a session has claims, ascending; returns how
  * many.
@@ -486,7 +478,7 @@ atx_claim_services_of_session(int64 session_id, int limit, int64 *service_ids)
 {
 	Datum		values[] = {Int64GetDatum(session_id), Int64GetDatum(limit)};
 
-	return read_ids(atx_execute(&services_of_session, values, NULL), service_ids);
+	return atx_result_ids(atx_execute(&services_of_session, values, NULL), service_ids);
 }
 
 /*
@@ -498,7 +490,7 @@ atx_claim_services_of_closing(int64 after, int limit, int64 *service_ids)
 {
 	Datum		values[] = {Int64GetDatum(limit), Int64GetDatum(after)};
 
-	return read_ids(atx_execute(&services_of_closing, values, NULL), service_ids);
+	return atx_result_ids(atx_execute(&services_of_closing, values, NULL), service_ids);
 }
 
 /*
@@ -515,7 +507,7 @@ atx_claim_services_due(const AtxMoment *moment, int64 after, int limit,
 		Int64GetDatum(after)
 	};
 
-	return read_ids(atx_execute(&services_due, values, NULL), service_ids);
+	return atx_result_ids(atx_execute(&services_due, values, NULL), service_ids);
 }
 
 /*
@@ -526,7 +518,7 @@ atx_claim_services_idle(int64 after, int limit, int64 *service_ids)
 {
 	Datum		values[] = {Int64GetDatum(limit), Int64GetDatum(after)};
 
-	return read_ids(atx_execute(&services_idle, values, NULL), service_ids);
+	return atx_result_ids(atx_execute(&services_idle, values, NULL), service_ids);
 }
 
 /*
@@ -537,7 +529,7 @@ atx_claim_services_waited_for(int64 after, int limit, int64 *service_ids)
 {
 	Datum		values[] = {Int64GetDatum(limit), Int64GetDatum(after)};
 
-	return read_ids(atx_execute(&services_waited_for, values, NULL), service_ids);
+	return atx_result_ids(atx_execute(&services_waited_for, values, NULL), service_ids);
 }
 
 /*

@@ -300,11 +300,8 @@ atx_entry_services_due(const AtxMoment *moment, int limit, int64 *service_ids)
 		Int64GetDatum(moment->now),
 		Int64GetDatum(limit)
 	};
-	int			count = (int) atx_execute(&services_due, values, NULL);
 
-	for (int i = 0; i < count; i++)
-		service_ids[i] = atx_result_int64(i, 1);
-	return count;
+	return atx_result_ids(atx_execute(&services_due, values, NULL), service_ids);
 }
 
 /*

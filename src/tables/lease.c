@@ -352,10 +352,10 @@ atx_lease_read_many(const AtxMoment *moment, Oid role, const int64 *ids,
 static int
 take_ids(int64 *ids, uint64 found)
 {
-	for (uint64 i = 0; i < found; i++)
-		ids[i] = atx_result_int64(i, 1);
-	atx_ids_sort(ids, (int) found);
-	return (int) found;
+	int			count = atx_result_ids(found, ids);
+
+	atx_ids_sort(ids, count);
+	return count;
 }
 
 /*

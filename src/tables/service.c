@@ -275,11 +275,8 @@ int
 atx_services_watched(int64 after, int limit, int64 *service_ids)
 {
 	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(limit)};
-	int			count = (int) atx_execute(&watched, values, NULL);
 
-	for (int i = 0; i < count; i++)
-		service_ids[i] = atx_result_int64(i, 1);
-	return count;
+	return atx_result_ids(atx_execute(&watched, values, NULL), service_ids);
 }
 
 /*

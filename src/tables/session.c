@@ -527,10 +527,8 @@ int
 atx_session_lock_free(int64 *ids, int count)
 {
 	Datum		values[] = {atx_int64_array(ids, count)};
-	int			found = (int) atx_execute(&lock_free, values, NULL);
+	int			found = atx_result_ids(atx_execute(&lock_free, values, NULL), ids);
 
-	for (int i = 0; i < found; i++)
-		ids[i] = atx_result_int64(i, 1);
 	atx_ids_sort(ids, found);
 	return found;
 }
@@ -603,8 +601,7 @@ atx_session_finish(int limit)
 	int			count = (int) atx_execute(&finish_sessions, values, NULL);
 	int64	   *ids = palloc(sizeof(int64) * Max(count, 1));
 
-	for (int i = 0; i < count; i++)
-		ids[i] = atx_result_int64(i, 1);
+	(void) atx_result_ids(count, ids);
 	if (count > 0)
 		detach_all(ids, count);
 	return count;
@@ -627,11 +624,8 @@ int
 atx_session_unnumbered(int limit, int64 *ids)
 {
 	Datum		limits[] = {Int64GetDatum(limit)};
-	int			count = (int) atx_execute(&find_unnumbered, limits, NULL);
 
-	for (int i = 0; i < count; i++)
-		ids[i] = atx_result_int64(i, 1);
-	return count;
+	return atx_result_ids(atx_execute(&find_unnumbered, limits, NULL), ids);
 }
 
 /*

@@ -66,11 +66,8 @@ int
 atx_session_change_find(int limit, int64 *session_ids)
 {
 	Datum		values[] = {Int64GetDatum(limit)};
-	int			count = (int) atx_execute(&find, values, NULL);
 
-	for (int i = 0; i < count; i++)
-		session_ids[i] = atx_result_int64(i, 1);
-	return count;
+	return atx_result_ids(atx_execute(&find, values, NULL), session_ids);
 }
 
 /*

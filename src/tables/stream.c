@@ -446,9 +446,7 @@ static int
 read_ids(uint64 found, int64 **ids)
 {
 	*ids = palloc(sizeof(int64) * Max(found, 1));
-	for (uint64 i = 0; i < found; i++)
-		(*ids)[i] = atx_result_int64(i, 1);
-	return (int) found;
+	return atx_result_ids(found, *ids);
 }
 
 /*

@@ -3,29 +3,18 @@
  * fuzz_codec.c
  *	  Bytes as messages of every type: decoded, encoded, and again.
  *
- * The first byte of an input chooses the type, by its place in the list.  With
- * ATOMIX_FUZZ_EVERY set the rest is tried as every type, so that inputs keep
- * their worth when the list changes.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "base/codec.h"
-#include "base/message_types.h"
 #include "base/settings.h"
+#include "message_input.h"
 #include "shim.h"
 
 /* What the decoder promises, and two more copies of what it is given. */
 #define MEMORY_FLOOR	((Size) 16 * 1024 * 1024)
 #define MEMORY_FACTOR	(16 + 2)
-
-typedef struct Attempt
-{
-	const ProtobufCMessageDescriptor *type;
-	const uint8 *data;
-	size_t		len;
-} Attempt;
 
 extern int	LLVMFuzzerTestOneInput(const uint8 *data, size_t len);
 
@@ -36,7 +25,7 @@ extern int	LLVMFuzzerTestOneInput(const uint8 *data, size_t len);
 static void
 attempt(void *argument)
 {
-	const Attempt *input = argument;
+	const		MessageInput *input = argument;
 	ProtobufCMessage *message = atx_decode(input->type, input->data, input->len);
 	bytea	   *first = atx_encode(message);
 	bytea	   *second;
@@ -51,31 +40,21 @@ attempt(void *argument)
 }
 
 static void
-attempt_as(const ProtobufCMessageDescriptor *type, const uint8 *data, size_t len)
+judge(MessageInput * input)
 {
-	Attempt		input = {type, data, len};
-	ShimResult	result = shim_run(attempt, &input);
+	ShimResult	result = shim_run(attempt, input);
 
 	if (result.sqlstate != 0 &&
 		result.sqlstate != ERRCODE_INVALID_BINARY_REPRESENTATION &&
 		result.sqlstate != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		shim_defect("an error that the decoder does not announce");
-	if (result.peak > 2 * Max(MEMORY_FLOOR, MEMORY_FACTOR * len))
+	if (result.peak > 2 * Max(MEMORY_FLOOR, MEMORY_FACTOR * input->len))
 		shim_defect("more memory than the decoder allows itself");
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8 *data, size_t len)
 {
-	if (len == 0)
-		return 0;
-	if (getenv("ATOMIX_FUZZ_EVERY") == NULL)
-	{
-		attempt_as(atx_message_types[data[0] % atx_message_type_count],
-				   data + 1, len - 1);
-		return 0;
-	}
-	for (int i = 0; i < atx_message_type_count; i++)
-		attempt_as(atx_message_types[i], data + 1, len - 1);
+	message_input_try(data, len, judge);
 	return 0;
 }

@@ -3,7 +3,7 @@
  * fuzz_json.c
  *	  Messages from JSON documents, and documents from messages, both ways.
  *
- * The first byte of an input chooses the type, as in fuzz_codec.c; a brace or a
+ * The first byte of an input chooses the type, as message_input.h says; a brace or a
  * quote after it begins a document, anything else is a message in bytes.
  *
  *-------------------------------------------------------------------------
@@ -12,19 +12,12 @@
 
 #include "base/codec.h"
 #include "base/json.h"
-#include "base/message_types.h"
+#include "message_input.h"
 #include "shim.h"
 #include "shim_jsonb.h"
 
 /* Documents, messages and texts of an input of a few kilobytes. */
 #define MOST_MEMORY		((Size) 128 * 1024 * 1024)
-
-typedef struct Attempt
-{
-	const ProtobufCMessageDescriptor *type;
-	const uint8 *data;
-	size_t		len;
-} Attempt;
 
 extern int	LLVMFuzzerTestOneInput(const uint8 *data, size_t len);
 
@@ -44,7 +37,7 @@ there_and_back(const ProtobufCMessage *message)
 static void
 attempt(void *argument)
 {
-	const Attempt *input = argument;
+	const		MessageInput *input = argument;
 	bool		is_text = input->len > 0 && strchr("{\"", input->data[0]) != NULL;
 	ProtobufCMessage *message;
 	Jsonb	   *document;
@@ -70,32 +63,22 @@ attempt(void *argument)
 }
 
 static void
-attempt_as(const ProtobufCMessageDescriptor *type, const uint8 *data, size_t len)
+judge(MessageInput * input)
 {
-	Attempt		input = {type, data, len};
-	ShimResult	result = shim_run(attempt, &input);
+	ShimResult	result = shim_run(attempt, input);
 
 	if (result.sqlstate != 0 &&
 		result.sqlstate != ERRCODE_INVALID_TEXT_REPRESENTATION &&
 		result.sqlstate != ERRCODE_INVALID_BINARY_REPRESENTATION &&
 		result.sqlstate != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		shim_defect("an error that is not announced");
-	if (len <= 4096 && result.peak > MOST_MEMORY)
+	if (input->len <= 4096 && result.peak > MOST_MEMORY)
 		shim_defect("more memory than such an input is worth");
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8 *data, size_t len)
 {
-	if (len == 0)
-		return 0;
-	if (getenv("ATOMIX_FUZZ_EVERY") == NULL)
-	{
-		attempt_as(atx_message_types[data[0] % atx_message_type_count],
-				   data + 1, len - 1);
-		return 0;
-	}
-	for (int i = 0; i < atx_message_type_count; i++)
-		attempt_as(atx_message_types[i], data + 1, len - 1);
+	message_input_try(data, len, judge);
 	return 0;
 }
