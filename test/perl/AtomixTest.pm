@@ -13,7 +13,7 @@ use Time::HiRes qw(usleep);
 our @EXPORT_OK = qw(
 	advance_clock await_beat await_no_worker await_notification await_rest
 	await_state await_waiting await_worker crash keep_alive_place
-	kill_postmaster new_node notifications open_session psql_sqlstate
+	kill_postmaster new_node new_standby notifications open_session psql_sqlstate
 	query_error served session_state start_query start_wait wait_answer
 	worker_pid);
 
@@ -30,6 +30,19 @@ sub new_node
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION atomix');
 	return $node;
+}
+
+# A standby of a node, with further settings, which is started.
+sub new_standby
+{
+	my ($primary, $name, $conf) = @_;
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+
+	$primary->backup('backup');
+	$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+	$standby->append_conf('postgresql.conf', $conf) if defined $conf;
+	$standby->start;
+	return $standby;
 }
 
 # Kill the postmaster of a node with signal 9; returns when it is gone.

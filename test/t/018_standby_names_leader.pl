@@ -7,7 +7,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use AtomixProto qw(protoc);
-use AtomixTest qw(await_beat new_node open_session);
+use AtomixTest qw(await_beat new_node new_standby open_session);
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
@@ -16,11 +16,7 @@ my $node = new_node('leader', 'wal_level = replica', 'max_wal_senders = 4',
 my $id = open_session($node, '1 h');
 
 await_beat($node);
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('follower');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "atomix.leader_name = 'standby.example'");
-$standby->start;
+my $standby = new_standby($node, 'follower', "atomix.leader_name = 'standby.example'");
 $node->wait_for_catchup($standby);
 
 # The answer of the standby to a request of three kinds, in text form.

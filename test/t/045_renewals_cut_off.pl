@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use AtomixTest qw(await_beat await_waiting keep_alive_place new_node
+use AtomixTest qw(await_beat await_waiting keep_alive_place new_node new_standby
   open_session session_state start_query);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -29,10 +29,7 @@ my $id = open_session($primary, '800 s');
 my $other = open_session($primary, '800 s');
 is(keep_alive_place($primary, $_), 'memory', 'without standbys memory serves') for $id, $other;
 
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$primary->backup('backup');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->start;
+my $standby = new_standby($primary, 'standby');
 $primary->wait_for_catchup($standby);
 
 # Wait until a renewal goes by memory again.

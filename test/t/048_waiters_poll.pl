@@ -8,7 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use AtomixTest qw(advance_clock await_beat new_node open_session psql_sqlstate
+use AtomixTest qw(advance_clock await_beat new_node new_standby open_session psql_sqlstate
   query_error start_wait wait_answer);
 use PostgreSQL::Test::Cluster;
 use Test::More;
@@ -80,13 +80,9 @@ $node = new_node('primary', 'wal_level = replica', 'max_wal_senders = 4',
 	"atomix.max_wait = '10 min'", 'max_prepared_transactions = 2');
 open_session($node, '1 h');
 await_beat($node);
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
 # A waiter is a long query: it gives way to recovery like any other.
-$standby->append_conf('postgresql.conf',
+my $standby = new_standby($node, 'standby',
 	"max_standby_streaming_delay = -1\nmax_standby_archive_delay = -1\nhot_standby_feedback = on\n");
-$standby->start;
 polls_ok('on a standby', $standby, $node);
 
 # Expiry as well, which the primary decides.

@@ -8,7 +8,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use AtomixProto qw(encode_message);
-use AtomixTest qw(await_beat await_waiting new_node psql_sqlstate);
+use AtomixTest qw(await_beat await_waiting new_node new_standby psql_sqlstate);
 use AtomixWire qw(
 	counter_input keep_alive_input map_input operation_result request_headers);
 use PostgreSQL::Test::Cluster;
@@ -194,12 +194,8 @@ $psql->query_safe('ROLLBACK');
 set_query_wait('200ms');
 $wire->apply(map_input($session, $map, 'put', { key => 'k', value => { value => 'v', ttl => { seconds => 3600 } } }));
 await_beat($node);
-$node->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->append_conf('postgresql.conf',
+my $standby = new_standby($node, 'standby',
 	"max_standby_streaming_delay = -1\nmax_standby_archive_delay = -1\nhot_standby_feedback = on\n");
-$standby->start;
 $node->wait_for_catchup($standby);
 
 {

@@ -10,7 +10,7 @@ use lib "$FindBin::RealBin/../perl";
 
 use AtomixBloom qw(document new_filter);
 use AtomixProto qw(protoc);
-use AtomixTest qw(await_beat await_waiting new_node open_session psql_sqlstate
+use AtomixTest qw(await_beat await_waiting new_node new_standby open_session psql_sqlstate
   query_error start_query);
 use PostgreSQL::Test::Cluster;
 use Test::More;
@@ -53,14 +53,10 @@ $primary->poll_query_until('postgres',
   or die 'the index is not known to be safe';
 await_beat($primary);
 
-$primary->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "hot_standby_feedback = on
+my $standby = new_standby($primary, 'standby', "hot_standby_feedback = on
 max_standby_streaming_delay = -1
 atomix.query_wait = '200ms'
 ");
-$standby->start;
 $primary->wait_for_catchup($standby);
 
 #

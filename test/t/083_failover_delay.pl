@@ -8,7 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use AtomixTest qw(advance_clock await_beat await_rest await_waiting new_node
+use AtomixTest qw(advance_clock await_beat await_rest await_waiting new_node new_standby
   open_session psql_sqlstate start_query);
 use PostgreSQL::Test::Cluster;
 use Test::More;
@@ -45,10 +45,7 @@ is(tries($old, $ann, 'free'), 't', 'a restart postpones nothing');
 on($old, "SELECT atomix.lock_release($ann, 'free')");
 
 await_beat($old);
-$old->backup('backup');
-my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init_from_backup($old, 'backup', has_streaming => 1);
-$new->start;
+my $new = new_standby($old, 'new');
 $old->wait_for_catchup($new);
 $old->stop('immediate');
 $new->promote;

@@ -10,7 +10,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use AtomixProto qw(decode_message encode_message);
-use AtomixTest qw(await_beat await_waiting new_node open_session start_query);
+use AtomixTest qw(await_beat await_waiting new_node new_standby open_session start_query);
 use AtomixV0;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -53,14 +53,10 @@ sub safe_index_reaches
 
 increment(1);
 await_beat($primary);
-$primary->backup('backup');
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$standby->init_from_backup($primary, 'backup', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "hot_standby_feedback = on
+my $standby = new_standby($primary, 'standby', "hot_standby_feedback = on
 max_standby_streaming_delay = -1
 atomix.query_wait = '10min'
 ");
-$standby->start;
 
 my $psql = $standby->background_psql('postgres', on_error_stop => 0);
 my $follower = AtomixV0->new($psql);
