@@ -25,7 +25,7 @@ extern int	LLVMFuzzerTestOneInput(const uint8 *data, size_t len);
 static void
 attempt(void *argument)
 {
-	const		MessageInput *input = argument;
+	const MessageInput *input = argument;
 	ProtobufCMessage *message = atx_decode(input->type, input->data, input->len);
 	bytea	   *first = atx_encode(message);
 	bytea	   *second;
@@ -40,7 +40,7 @@ attempt(void *argument)
 }
 
 static void
-judge(MessageInput * input)
+judge(MessageInput *input)
 {
 	ShimResult	result = shim_run(attempt, input);
 

@@ -37,7 +37,7 @@ there_and_back(const ProtobufCMessage *message)
 static void
 attempt(void *argument)
 {
-	const		MessageInput *input = argument;
+	const MessageInput *input = argument;
 	bool		is_text = input->len > 0 && strchr("{\"", input->data[0]) != NULL;
 	ProtobufCMessage *message;
 	Jsonb	   *document;
@@ -63,7 +63,7 @@ attempt(void *argument)
 }
 
 static void
-judge(MessageInput * input)
+judge(MessageInput *input)
 {
 	ShimResult	result = shim_run(attempt, input);
 

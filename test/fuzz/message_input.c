@@ -14,7 +14,7 @@
  * Have an input tried as the type it chooses, or as every one.
  */
 void
-message_input_try(const uint8 *data, size_t len, void (*attempt) (MessageInput * input))
+message_input_try(const uint8 *data, size_t len, void (*attempt) (MessageInput *input))
 {
 	bool		every = getenv("ATOMIX_FUZZ_EVERY") != NULL;
 

@@ -19,9 +19,9 @@ typedef struct MessageInput
 	const ProtobufCMessageDescriptor *type;
 	const uint8 *data;
 	size_t		len;
-}			MessageInput;
+} MessageInput;
 
 extern void message_input_try(const uint8 *data, size_t len,
-							  void (*attempt) (MessageInput * input));
+							  void (*attempt) (MessageInput *input));
 
 #endif							/* MESSAGE_INPUT_H */
