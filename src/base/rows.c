@@ -113,11 +113,16 @@ end_scan(AtxCursor *cursor)
 	cursor->scan = NULL;
 }
 
+/* Who looks for one row after the other in one snapshot goes on with a scan. */
 static void
 begin_scan(AtxCursor *cursor, Snapshot snapshot, ScanKeyData *keys, int nkeys)
 {
-	end_scan(cursor);
-	cursor->scan = AtxIndexBeginScan(cursor->heap, cursor->key, snapshot, nkeys);
+	if (cursor->scan == NULL || cursor->scan->xs_snapshot != snapshot ||
+		cursor->scan->numberOfKeys != nkeys)
+	{
+		end_scan(cursor);
+		cursor->scan = AtxIndexBeginScan(cursor->heap, cursor->key, snapshot, nkeys);
+	}
 	index_rescan(cursor->scan, keys, nkeys, NULL, 0);
 }
 
@@ -199,12 +204,8 @@ atx_cursor_next(AtxCursor *cursor)
 bool
 atx_cursor_find(AtxCursor *cursor, Snapshot snapshot, const int64 *key, int nkeys)
 {
-	bool		found;
-
 	atx_cursor_begin(cursor, snapshot, key, nkeys);
-	found = atx_cursor_next(cursor);
-	end_scan(cursor);
-	return found;
+	return atx_cursor_next(cursor);
 }
 
 /*

@@ -100,15 +100,6 @@ attend(int64 session_id, Attendance *attendance)
 	atx_doorbell_attend(attendance->channels, attendance->nchannels);
 }
 
-static bool
-any_pending(const Attendance *attendance)
-{
-	for (int i = 0; i < attendance->nstreams; i++)
-		if (atx_stream_pending(&attendance->streams[i]))
-			return true;
-	return false;
-}
-
 /*
  * Look, and sleep until something may have happened, if nothing has.
  */
@@ -122,7 +113,8 @@ look_and_sleep(AtxScope *scope, int64 session_id, AtxTick until, bool *happened)
 	outcome = look_at(session_id, scope->caller);
 	if (outcome == ATX_SESSION_UNKNOWN)
 		return atx_answer_session(outcome, session_id);
-	*happened = outcome != ATX_DONE || any_pending(&attendance);
+	*happened = outcome != ATX_DONE ||
+		atx_stream_any_pending(attendance.streams, attendance.nstreams);
 	if (!*happened)
 		*happened = atx_doorbell_wait_any(attendance.channels, attendance.nchannels,
 										  Min(until, atx_now() + ATX_POLL_INTERVAL)) == 0;

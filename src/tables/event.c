@@ -189,6 +189,15 @@ atx_event_page(int64 service_id, int64 after, const char *key, int limit,
 }
 
 /*
+ * Open the table to go through events.
+ */
+void
+atx_event_scan_open(AtxEventScan *scan)
+{
+	atx_cursor_open(&scan->cursor, &event_table, false);
+}
+
+/*
  * Begin to go through the events of a service after a revision.  The caller
  * then says which of them it wants.
  */
@@ -196,7 +205,6 @@ void
 atx_event_scan_begin(AtxEventScan *scan, Snapshot snapshot, int64 service_id, int64 after)
 {
 	scan->key = scan->type = NULL;
-	atx_cursor_open(&scan->cursor, &event_table, false);
 	atx_cursor_begin_after(&scan->cursor, snapshot, service_id, after);
 }
 
@@ -241,8 +249,11 @@ atx_event_scan_next(AtxEventScan *scan, AtxEvent *event)
 	return false;
 }
 
+/*
+ * Close it.
+ */
 void
-atx_event_scan_end(AtxEventScan *scan)
+atx_event_scan_close(AtxEventScan *scan)
 {
 	atx_cursor_close(&scan->cursor);
 }

@@ -47,10 +47,11 @@ typedef struct AtxEventScan
 	const char *type;			/* NULL: of all types */
 } AtxEventScan;
 
+extern void atx_event_scan_open(AtxEventScan *scan);
 extern void atx_event_scan_begin(AtxEventScan *scan, Snapshot snapshot,
 								 int64 service_id, int64 after);
 extern bool atx_event_scan_next(AtxEventScan *scan, AtxEvent *event);
-extern void atx_event_scan_end(AtxEventScan *scan);
+extern void atx_event_scan_close(AtxEventScan *scan);
 
 extern void atx_event_insert(const AtxEvent *event, const AtxMoment *moment);
 extern void atx_event_make_durable(const AtxEvent *event);

@@ -152,7 +152,29 @@ read_row(AtxCursor *cursor, AtxService *service)
 }
 
 /*
+ * Open the table, to read services one after the other.
+ */
+void
+atx_service_open(AtxCursor *cursor)
+{
+	atx_cursor_open(cursor, &service_table, false);
+}
+
+/*
  * The service with that id in a snapshot; false if there is none (any more).
+ */
+bool
+atx_service_at(AtxCursor *cursor, Snapshot snapshot, int64 service_id, AtxService *service)
+{
+	bool		found = atx_cursor_find(cursor, snapshot, &service_id, 1);
+
+	if (found)
+		read_row(cursor, service);
+	return found;
+}
+
+/*
+ * The same of one service.
  */
 bool
 atx_service_load_in(Snapshot snapshot, int64 service_id, AtxService *service)
@@ -160,10 +182,8 @@ atx_service_load_in(Snapshot snapshot, int64 service_id, AtxService *service)
 	AtxCursor	cursor;
 	bool		found;
 
-	atx_cursor_open(&cursor, &service_table, false);
-	found = atx_cursor_find(&cursor, snapshot, &service_id, 1);
-	if (found)
-		read_row(&cursor, service);
+	atx_service_open(&cursor);
+	found = atx_service_at(&cursor, snapshot, service_id, service);
 	atx_cursor_close(&cursor);
 	return found;
 }

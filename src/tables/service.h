@@ -13,6 +13,7 @@
 #include "storage/itemptr.h"
 #include "utils/snapshot.h"
 
+#include "base/rows.h"
 #include "tables/authority.h"
 
 /* The greatest length of a name or a namespace, in bytes. */
@@ -43,6 +44,9 @@ typedef struct AtxServiceRevision
 
 extern bool atx_service_find(int32 partition_id, const char *namespace,
 							 const char *name, AtxService *service);
+extern void atx_service_open(AtxCursor *cursor);
+extern bool atx_service_at(AtxCursor *cursor, Snapshot snapshot, int64 service_id,
+						   AtxService *service);
 extern bool atx_service_load_in(Snapshot snapshot, int64 service_id, AtxService *service);
 extern bool atx_service_load(int64 service_id, AtxService *service);
 extern bool atx_service_load_named(int64 service_id, const char *namespace,

@@ -102,7 +102,7 @@ extern void atx_stream_acknowledge(const AtxStream *stream, int64 output_num, in
 extern bool atx_stream_any_of_session(int64 session_id);
 extern int64 atx_stream_count(int64 session_id, int64 limit);
 extern int	atx_stream_of_session(int64 session_id, AtxStream **streams);
-extern bool atx_stream_pending(const AtxStream *stream);
+extern bool atx_stream_any_pending(const AtxStream *streams, int count);
 extern int	atx_stream_sessions(const int64 *service_ids, int count, int64 **session_ids);
 extern bool atx_stream_any_of_service(int64 service_id);
 extern int	atx_stream_close(const AtxStreamsOf *which, AtxStatus status, const char *reason,

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "base/arrays.h"
 #include "base/rows.h"
 #include "tables/service.h"
@@ -22,6 +24,48 @@ enum
 };
 
 static AtxTable replay_table = {"replay", "replay_pkey"};
+
+/* The tables that streams are read from, in one snapshot. */
+typedef struct Reading
+{
+	Snapshot	snapshot;
+	AtxCursor	services;
+	AtxEventScan events;
+} Reading;
+
+static void
+begin_reading(Reading *reading)
+{
+	reading->snapshot = atx_snapshot_take();
+	atx_service_open(&reading->services);
+	atx_event_scan_open(&reading->events);
+}
+
+static void
+end_reading(Reading *reading)
+{
+	atx_event_scan_close(&reading->events);
+	atx_cursor_close(&reading->services);
+	atx_snapshot_release(reading->snapshot);
+}
+
+/* The service of a stream; false if it was deleted. */
+static bool
+read_service(Reading *reading, const AtxStream *stream, AtxService *service)
+{
+	return atx_service_at(&reading->services, reading->snapshot, stream->service_id, service);
+}
+
+/*
+ * Is each later revision of its service an event of the stream's?  So it is
+ * where that is watched, in one history.
+ */
+static bool
+wants_each_revision(const AtxStream *stream, const AtxService *service)
+{
+	return stream->key == NULL && stream->event == NULL &&
+		service->watched && stream->revision > service->history;
+}
 
 /* Room for one output more, unless that is beyond the limit. */
 static AtxStreamEvent *
@@ -64,52 +108,53 @@ add_replayed(Snapshot snapshot, AtxStreamPage *page, int limit)
 	atx_cursor_close(&cursor);
 }
 
+/* Begin to go through the events of a stream that are not acknowledged. */
 static void
-scan_events(AtxEventScan *scan, Snapshot snapshot, const AtxStream *stream)
+scan_events(Reading *reading, const AtxStream *stream)
 {
-	atx_event_scan_begin(scan, snapshot, stream->service_id, stream->revision);
-	scan->key = stream->key;
-	scan->type = stream->event;
+	AtxEventScan *events = &reading->events;
+
+	atx_event_scan_begin(events, reading->snapshot, stream->service_id, stream->revision);
+	events->key = stream->key;
+	events->type = stream->event;
 }
 
 /* The events that have come since. */
 static void
-add_events(Snapshot snapshot, AtxStreamPage *page, int limit)
+add_events(Reading *reading, AtxStreamPage *page, int limit)
 {
 	int64		output_num = Max(page->stream.acked, page->stream.preface);
-	AtxEventScan scan;
 	AtxEvent	event;
 
 	if (page->stream.closed != 0 || page->count == limit)
 		return;
-	scan_events(&scan, snapshot, &page->stream);
-	while (page->count < limit && atx_event_scan_next(&scan, &event))
+	scan_events(reading, &page->stream);
+	while (page->count < limit && atx_event_scan_next(&reading->events, &event))
 	{
 		AtxStreamEvent *output = next_event(page, limit);
 
 		output->output_num = ++output_num;
 		output->event = event;
 	}
-	atx_event_scan_end(&scan);
 }
 
 /* Read the rest of a page, of which the stream is known. */
 static void
-fill_page(Snapshot snapshot, AtxStreamPage *page, int limit)
+fill_page(Reading *reading, AtxStreamPage *page, int limit)
 {
 	AtxService	service;
 
-	if (atx_service_load_in(snapshot, page->stream.service_id, &service))
+	if (read_service(reading, &page->stream, &service))
 	{
 		page->watched = service.watched;
 		page->continues = service.watched && service.history == page->stream.history;
 		page->oldest = service.oldest;
 		page->namespace = service.namespace;
 	}
-	add_replayed(snapshot, page, limit);
+	add_replayed(reading->snapshot, page, limit);
 	/* Every revision of a service that is watched is an event. */
 	if (!page->continues || service.revision > page->stream.revision)
-		add_events(snapshot, page, limit);
+		add_events(reading, page, limit);
 }
 
 /*
@@ -122,14 +167,15 @@ fill_page(Snapshot snapshot, AtxStreamPage *page, int limit)
 bool
 atx_stream_page(int64 session_id, int64 sequence_num, int limit, AtxStreamPage *page)
 {
-	Snapshot	snapshot = atx_snapshot_take();
+	Reading		reading;
 	bool		found;
 
+	begin_reading(&reading);
 	memset(page, 0, sizeof(*page));
-	found = atx_stream_find_in(snapshot, session_id, sequence_num, &page->stream);
+	found = atx_stream_find_in(reading.snapshot, session_id, sequence_num, &page->stream);
 	if (found)
-		fill_page(snapshot, page, limit);
-	atx_snapshot_release(snapshot);
+		fill_page(&reading, page, limit);
+	end_reading(&reading);
 	return found;
 }
 
@@ -140,17 +186,20 @@ atx_stream_page(int64 session_id, int64 sequence_num, int limit, AtxStreamPage *
 int
 atx_stream_pages(int64 session_id, int limit, AtxStreamPage **pages)
 {
-	Snapshot	snapshot = atx_snapshot_take();
+	Reading		reading;
 	AtxStream  *streams;
-	int			n = atx_streams_in(snapshot, session_id, &streams);
+	int			n;
 
+	begin_reading(&reading);
+	n = atx_streams_in(reading.snapshot, session_id, &streams);
 	*pages = palloc0(sizeof(AtxStreamPage) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		(*pages)[i].stream = streams[i];
-		fill_page(snapshot, &(*pages)[i], limit);
+		fill_page(&reading, &(*pages)[i], limit);
 	}
-	atx_snapshot_release(snapshot);
+	end_reading(&reading);
 	return n;
 }
 
@@ -162,18 +211,24 @@ atx_stream_pages(int64 session_id, int limit, AtxStreamPage **pages)
 static bool
 revision_after(const AtxStream *stream, int64 count, int64 *revision)
 {
-	Snapshot	snapshot = atx_snapshot_take();
+	Reading		reading;
 	AtxService	service = {0};
-	AtxEventScan scan;
 	AtxEvent	event = {0};
 	int64		seen = 0;
 
-	(void) atx_service_load_in(snapshot, stream->service_id, &service);
-	scan_events(&scan, snapshot, stream);
-	while (seen <= count && atx_event_scan_next(&scan, &event))
-		seen++;
-	atx_event_scan_end(&scan);
-	atx_snapshot_release(snapshot);
+	begin_reading(&reading);
+	if (read_service(&reading, stream, &service) && wants_each_revision(stream, &service))
+	{
+		seen = Min(count + 1, service.revision - stream->revision);
+		event.revision = stream->revision + seen;
+	}
+	else
+	{
+		scan_events(&reading, stream);
+		while (seen <= count && atx_event_scan_next(&reading.events, &event))
+			seen++;
+	}
+	end_reading(&reading);
 	*revision = seen > count ? event.revision - 1 : service.revision;
 	return seen >= count;
 }
@@ -209,15 +264,13 @@ replayed_index(Snapshot snapshot, const AtxStream *stream, int64 output_num)
 }
 
 static int64
-event_index(Snapshot snapshot, const AtxStream *stream, int64 count)
+event_index(Reading *reading, const AtxStream *stream, int64 count)
 {
-	AtxEventScan scan;
 	AtxEvent	event = {0};
 
-	scan_events(&scan, snapshot, stream);
-	while (count > 0 && atx_event_scan_next(&scan, &event))
+	scan_events(reading, stream);
+	while (count > 0 && atx_event_scan_next(&reading->events, &event))
 		count--;
-	atx_event_scan_end(&scan);
 	return count == 0 ? event.index : 0;
 }
 
@@ -229,56 +282,61 @@ int64
 atx_stream_index(const AtxStream *stream, int64 output_num)
 {
 	int64		before = Max(stream->acked, stream->preface);
-	Snapshot	snapshot = atx_snapshot_take();
+	Reading		reading;
 	int64		index = 0;
 
+	begin_reading(&reading);
 	if (output_num <= before)
-		index = replayed_index(snapshot, stream, output_num);
+		index = replayed_index(reading.snapshot, stream, output_num);
 	else if (stream->closed == 0)
-		index = event_index(snapshot, stream, output_num - before);
-	atx_snapshot_release(snapshot);
+		index = event_index(&reading, stream, output_num - before);
+	end_reading(&reading);
 	return index;
 }
 
 static bool
-has_event(Snapshot snapshot, const AtxStream *stream)
+has_event(Reading *reading, const AtxStream *stream)
 {
-	AtxEventScan scan;
 	AtxEvent	event;
-	bool		found;
 
-	scan_events(&scan, snapshot, stream);
-	found = atx_event_scan_next(&scan, &event);
-	atx_event_scan_end(&scan);
-	return found;
+	scan_events(reading, stream);
+	return atx_event_scan_next(&reading->events, &event);
+}
+
+/* Has a stream that is not closed events that are not acknowledged? */
+static bool
+has_news(Reading *reading, const AtxStream *stream)
+{
+	AtxService	service;
+
+	if (!read_service(reading, stream, &service) ||
+		!service.watched || service.history != stream->history)
+		return true;
+	return service.revision > stream->revision &&
+		(wants_each_revision(stream, &service) || has_event(reading, stream));
+}
+
+static bool
+is_pending(Reading *reading, const AtxStream *stream)
+{
+	if (stream->acked < Max(stream->closed, stream->preface))
+		return true;
+	return stream->closed == 0 && has_news(reading, stream);
 }
 
 /*
- * Has a stream, as it was read, outputs that are not acknowledged?  One that
- * cannot be continued has something to tell, too.
+ * Has any of some streams, as they were read, outputs that are not
+ * acknowledged?  One that cannot be continued has something to tell, too.
  */
 bool
-atx_stream_pending(const AtxStream *stream)
+atx_stream_any_pending(const AtxStream *streams, int n)
 {
-	Snapshot	snapshot;
-	AtxService	service;
-	bool		found;
+	Reading		reading;
+	bool		found = false;
 
-	if (stream->acked < Max(stream->closed, stream->preface))
-		return true;
-	if (stream->closed != 0)
-		return false;
-	snapshot = atx_snapshot_take();
-	found = !atx_service_load_in(snapshot, stream->service_id, &service) ||
-		!service.watched || service.history != stream->history;
-
-	/*
-	 * Every revision of a service that is watched, in its history, is an
-	 * event.
-	 */
-	if (!found && service.revision > stream->revision)
-		found = (stream->key == NULL && stream->event == NULL &&
-				 stream->revision > service.history) || has_event(snapshot, stream);
-	atx_snapshot_release(snapshot);
+	begin_reading(&reading);
+	for (int i = 0; i < n && !found; i++)
+		found = is_pending(&reading, &streams[i]);
+	end_reading(&reading);
 	return found;
 }
