@@ -55,21 +55,29 @@ writer "SELECT atomix.counter_increment('plain' || :n), pg_notify('c' || :n, '')
 # back is read once more, so it need not wait for the disk.
 cat > "$scratch/watcher.sql" <<-'EOS'
 	\set s :first + :client_id
-	SELECT atomix.wait_events(:s, '1 s');
-	SELECT atomix.ack_many(:s, array_agg(sequence_num), array_agg(newest)) FROM (
-		SELECT sequence_num, max(output_num) AS newest FROM atomix.fetch_outputs_many(:s, 10000)
-		GROUP BY sequence_num) o HAVING count(*) > 0;
+	SELECT count(*) AS taken FROM atomix.take_outputs(:s, 10000) \gset
+	\if :taken > 0
 	\sleep 50 ms
+	\else
+	SELECT atomix.wait_events(:s, '1 s');
+	\endif
 EOS
+# Writers are counted while all watchers are at it.
 watched_writers()
 {
 	local watchers
 
-	PGOPTIONS='-c synchronous_commit=off' \
-		pgbench -n -M prepared -c 100 -j 1 -T "$seconds" -D first="$first" -f "$scratch/watcher.sql" > "$scratch/watchers" 2>&1 &
+	PGAPPNAME=watcher PGOPTIONS='-c synchronous_commit=off' \
+		pgbench -n -M prepared -c 100 -j 1 -T 1000 -D first="$first" -f "$scratch/watcher.sql" > "$scratch/watchers" 2>&1 &
 	watchers=$!
+	until [ "$(sql -c "SELECT count(*) FROM pg_stat_activity
+		WHERE application_name = 'watcher' AND query LIKE '%atomix%'")" -eq 100 ]; do
+		kill -0 $watchers
+		sleep 0.1
+	done
 	tps 32 "$seconds" "$scratch/watched.sql"
-	wait $watchers
+	kill -INT $watchers
+	wait $watchers || [ $? -eq 130 ]
 }
 
 pair 'writers on watched services against the same on others' '>= 0.6' 5 \

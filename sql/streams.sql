@@ -73,6 +73,24 @@ SELECT sequence_num, min(output_num) FROM atomix.fetch_outputs_many(:a) GROUP BY
 SELECT test.outcome(format('SELECT atomix.ack_many(%s, ''{1,5}'', ''{2,99}'')', :a), :a);
 SELECT sequence_num, min(output_num) FROM atomix.fetch_outputs_many(:a) WHERE sequence_num = 1 GROUP BY 1;
 SELECT atomix.ack_many(:a, '{}', '{}');
+-- Taking is reading and acknowledging, of all of them.
+BEGIN;
+SELECT sequence_num, min(output_num), max(output_num), count(*) FROM atomix.fetch_outputs_many(:a, 2) GROUP BY 1 ORDER BY 1;
+SELECT sequence_num, min(output_num), max(output_num), count(*) FROM atomix.take_outputs(:a, 2) GROUP BY 1 ORDER BY 1;
+SELECT count(atomix.map_put_text('streamed', 'own', 'y'));
+SAVEPOINT s;
+SELECT bool_and(f IS NOT DISTINCT FROM t), count(t), count(*)
+  FROM atomix.fetch_outputs_many(:a) AS f
+  FULL JOIN atomix.take_outputs(:a) AS t USING (sequence_num, output_num);
+SELECT count(*) FROM atomix.take_outputs(:a);
+SELECT atomix.wait_events(:a, '0');
+SELECT sequence_num, acked_output, behind FROM atomix.streams WHERE session_id = :a ORDER BY 1;
+SELECT count(*) FROM atomix.replay;
+ROLLBACK TO s;
+SELECT sequence_num, min(output_num), max(output_num) FROM atomix.take_outputs(:a) GROUP BY 1 ORDER BY 1;
+ROLLBACK;
+SELECT sequence_num, min(output_num), max(output_num), count(*) FROM atomix.take_outputs(:a, 0) GROUP BY 1 ORDER BY 1;
+SELECT sequence_num, min(output_num), max(output_num), count(*) FROM atomix.fetch_outputs_many(:a, 2) GROUP BY 1 ORDER BY 1;
 -- One that matches little keeps up.
 SELECT atomix.ack(:a, 3, 3);
 SELECT sequence_num, acked_output, behind FROM atomix.streams WHERE session_id = :a AND sequence_num IN (2, 3) ORDER BY 1;
@@ -110,6 +128,13 @@ SELECT n, o.num, o.kind, o.says FROM generate_series(1, 3) AS n, pg_temp.outputs
 SELECT status, replayed FROM atomix.command(:a, :m, :map_events, 1);
 SELECT atomix.ack(:a, 1, 4);
 SELECT * FROM pg_temp.outputs(:a, 1);
+-- Taken up to the end, and the end.
+BEGIN;
+SELECT sequence_num, min(output_num), max(output_num), string_agg(convert_from(output, 'UTF8'), ' ') FILTER (WHERE kind = 'close') AS reason
+  FROM atomix.take_outputs(:a) GROUP BY 1 ORDER BY 1;
+SELECT sequence_num, acked_output, behind, closed FROM atomix.streams WHERE session_id = :a ORDER BY 1;
+SELECT count(*) FROM atomix.take_outputs(:a);
+ROLLBACK;
 SELECT atomix.delete_service('streamed counter');
 SELECT num, kind, says FROM pg_temp.outputs(:a, 10);
 SELECT state, status FROM atomix.outcome(:a, 10);
@@ -156,6 +181,10 @@ SELECT statement, test.outcome(format(statement, :c, :m), :c, :m) FROM (VALUES
   ('SELECT * FROM atomix.fetch_outputs_many(NULL)'),
   ('SELECT * FROM atomix.fetch_outputs_many(7)'),
   ('SELECT * FROM atomix.fetch_outputs_many(%1$s, -1)'),
+  ('SELECT * FROM atomix.take_outputs(NULL)'),
+  ('SELECT * FROM atomix.take_outputs(7)'),
+  ('SELECT * FROM atomix.take_outputs(%1$s, -1)'),
+  ('SELECT * FROM atomix.take_outputs(%1$s, NULL)'),
   ('SELECT atomix.ack_many(%1$s, ''{1}'', ''{}'')'),
   ('SELECT atomix.ack_many(%1$s, ''{1}'', ''{NULL}'')'),
   ('SELECT atomix.ack_many(%1$s, ''{0}'', ''{1}'')'),
@@ -183,6 +212,7 @@ CREATE ROLE regress_atomix_streams;
 GRANT USAGE ON SCHEMA atomix, test TO regress_atomix_streams;
 SET ROLE regress_atomix_streams;
 SELECT test.outcome(format('SELECT * FROM atomix.fetch_outputs(%s, 1)', :c), :c);
+SELECT test.outcome(format('SELECT * FROM atomix.take_outputs(%s)', :c), :c);
 SELECT test.outcome(format('SELECT atomix.resume_stream(%s, 1)', :c), :c);
 SELECT count(*) FROM atomix.streams;
 RESET ROLE;
@@ -191,6 +221,7 @@ DROP ROLE regress_atomix_streams;
 -- In a transaction that reads only, too.
 BEGIN READ ONLY;
 SELECT count(*) FROM atomix.fetch_outputs(:c, 1);
+SELECT test.outcome(format('SELECT * FROM atomix.take_outputs(%s)', :c), :c);
 COMMIT;
 SELECT atomix.close_session(:c);
 

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * stream_functions.c
- *	  The typed functions fetch_outputs, fetch_outputs_many, ack_many and
- *	  resume_stream.
+ *	  The typed functions fetch_outputs, fetch_outputs_many, take_outputs,
+ *	  ack_many and resume_stream.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +18,7 @@
 
 PG_FUNCTION_INFO_V1(atomix_fetch_outputs);
 PG_FUNCTION_INFO_V1(atomix_fetch_outputs_many);
+PG_FUNCTION_INFO_V1(atomix_take_outputs);
 PG_FUNCTION_INFO_V1(atomix_ack_many);
 PG_FUNCTION_INFO_V1(atomix_resume_stream);
 
@@ -85,6 +86,30 @@ atomix_fetch_outputs_many(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	atx_scope_enter(&scope);
 	atx_raise_unless_done(atx_fetch_all_outputs(&scope, session_id, limit, &outputs, &count));
+	for (int i = 0; i < count; i++)
+		put_output((ReturnSetInfo *) fcinfo->resultinfo, &outputs[i], true);
+	atx_scope_leave(&scope);
+	return (Datum) 0;
+}
+
+/*
+ * take_outputs(session_id bigint, max_rows int) returns table (
+ * sequence_num bigint, output_num bigint, kind text, output bytea,
+ * index bigint)
+ */
+Datum
+atomix_take_outputs(PG_FUNCTION_ARGS)
+{
+	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
+	int			limit = atx_rows_argument(fcinfo, 1);
+	AtxScope	scope;
+	AtxOutput  *outputs;
+	int			count;
+
+	InitMaterializedSRF(fcinfo, 0);
+	atx_require_writable("atomix.take_outputs()");
+	atx_scope_enter(&scope);
+	atx_raise_unless_done(atx_take_outputs(&scope, session_id, limit, &outputs, &count));
 	for (int i = 0; i < count; i++)
 		put_output((ReturnSetInfo *) fcinfo->resultinfo, &outputs[i], true);
 	atx_scope_leave(&scope);

@@ -249,6 +249,64 @@ atx_fetch_all_outputs(AtxScope *scope, int64 session_id, int limit, AtxOutput **
 	return answer;
 }
 
+/*
+ * Take the outputs of a stream that are not acknowledged, which acknowledges
+ * them.  Where somebody else has taken some since it was read, we take what
+ * follows.
+ */
+static AtxAnswer
+take_stream(AtxStreamPage *page, int limit, Outputs *outputs)
+{
+	AtxStream	stream = page->stream;
+	int			before = outputs->count;
+	AtxAnswer	answer;
+
+	outputs->sequence_num = stream.sequence_num;
+	outputs->limit = before + limit;
+	for (;;)
+	{
+		int64		last;
+
+		CHECK_FOR_INTERRUPTS();
+		answer = take_page(page, page->stream.acked < 1 ? opened_at(&stream) : 0, outputs);
+		if (answer.outcome != ATX_DONE || outputs->count == before)
+			return answer;
+		last = outputs->all[outputs->count - 1].output_num;
+		if (atx_stream_try_acknowledge(&page->stream, last, atx_stream_page_revision(page, last)))
+			return answer;
+		outputs->count = before;
+		if (!atx_stream_page(stream.session_id, stream.sequence_num, limit, page))
+			return answer;
+	}
+}
+
+/*
+ * Read up to limit outputs of each stream of a session and acknowledge them:
+ * the transaction has them, and if it fails nobody has.
+ */
+AtxAnswer
+atx_take_outputs(AtxScope *scope, int64 session_id, int limit, AtxOutput **all, int *count)
+{
+	Outputs		outputs = {0};
+	AtxStreamPage *pages;
+	const AtxAuthority *authority;
+	AtxAnswer	answer = atx_use_session(scope, session_id, false, &authority);
+	Snapshot	before;
+	int			n;
+
+	if (answer.outcome != ATX_DONE)
+		return answer;
+	atx_scope_read_on();
+	before = atx_snapshot_take();
+	n = atx_stream_pages(session_id, limit, &pages);
+	for (int i = 0; i < n && answer.outcome == ATX_DONE; i++)
+		answer = take_stream(&pages[i], limit, &outputs);
+	atx_snapshot_release(before);
+	*all = outputs.all;
+	*count = outputs.count;
+	return answer;
+}
+
 static AtxAnswer
 no_such_output(int64 session_id, const AtxOutputAck *ack)
 {
@@ -337,11 +395,21 @@ atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks, int count, b
 	return ATX_ANSWER_DONE;
 }
 
+static int
+by_sequence_num(const void *a, const void *b)
+{
+	const AtxOutputAck *x = a;
+	const AtxOutputAck *y = b;
+
+	return x->sequence_num < y->sequence_num ? -1 : x->sequence_num > y->sequence_num;
+}
+
 /*
- * The same for an own call, which waits, and renews the session.
+ * The same for an own call, which waits, and renews the session.  Streams are
+ * locked in the order in which others take of them; acks is sorted for that.
  */
 AtxAnswer
-atx_acknowledge_many(AtxScope *scope, int64 session_id, const AtxOutputAck *acks, int count)
+atx_acknowledge_many(AtxScope *scope, int64 session_id, AtxOutputAck *acks, int count)
 {
 	const AtxAuthority *authority;
 	AtxNumberName *names = palloc(sizeof(AtxNumberName) * Max(count, 1));
@@ -356,6 +424,7 @@ atx_acknowledge_many(AtxScope *scope, int64 session_id, const AtxOutputAck *acks
 		names[i].sequence_num = acks[i].sequence_num;
 	}
 	atx_lock_numbers(names, count);
+	qsort(acks, count, sizeof(AtxOutputAck), by_sequence_num);
 	return atx_acknowledge_outputs(session_id, acks, count, true);
 }
 

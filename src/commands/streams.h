@@ -36,8 +36,10 @@ extern AtxAnswer atx_fetch_outputs(AtxScope *scope, int64 session_id, int64 sequ
 								   int limit, AtxOutput **outputs, int *count);
 extern AtxAnswer atx_fetch_all_outputs(AtxScope *scope, int64 session_id, int limit,
 									   AtxOutput **outputs, int *count);
+extern AtxAnswer atx_take_outputs(AtxScope *scope, int64 session_id, int limit,
+								  AtxOutput **outputs, int *count);
 extern AtxAnswer atx_acknowledge_many(AtxScope *scope, int64 session_id,
-									  const AtxOutputAck *acks, int count);
+									  AtxOutputAck *acks, int count);
 extern AtxAnswer atx_resume_stream(AtxScope *scope, int64 session_id, int64 sequence_num,
 								   int64 output_num, int64 index);
 extern AtxAnswer atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks,

@@ -259,6 +259,7 @@ read_stream(AtxCursor *cursor, AtxStream *stream)
 	stream->key = atx_cursor_text(cursor, STREAM_KEY);
 	stream->event = atx_cursor_text(cursor, STREAM_EVENT);
 	stream->reason = atx_cursor_text(cursor, STREAM_REASON);
+	stream->row = atx_cursor_tid(cursor);
 }
 
 /*
@@ -356,26 +357,59 @@ atx_stream_exists(int64 session_id, int64 sequence_num)
 	return atx_row_exists(&stream_table, key, 2);
 }
 
-/* Write a later position of a stream; the caller has its row locked. */
+/* A later position of a stream, as columns of its row. */
+typedef struct Position
+{
+	Datum		values[STREAM_COLUMNS];
+	bool		nulls[STREAM_COLUMNS];
+	bool		replaced[STREAM_COLUMNS];
+} Position;
+
+static void
+set_position(Position *position, int64 output_num, int64 revision)
+{
+	memset(position, 0, sizeof(*position));
+	position->values[STREAM_ACKED - 1] = Int64GetDatum(output_num);
+	position->values[STREAM_REVISION - 1] = Int64GetDatum(revision);
+	position->replaced[STREAM_ACKED - 1] = position->replaced[STREAM_REVISION - 1] = true;
+}
+
+/* Write it; the caller has the row locked. */
 static void
 save_position(const AtxStream *stream, int64 output_num, int64 revision)
 {
 	int64		key[] = {stream->session_id, stream->sequence_num};
 	Snapshot	snapshot = atx_snapshot_take();
-	Datum		values[STREAM_COLUMNS] = {0};
-	bool		nulls[STREAM_COLUMNS] = {false};
-	bool		replaced[STREAM_COLUMNS] = {false};
+	Position	position;
 	AtxCursor	cursor;
 
-	values[STREAM_ACKED - 1] = Int64GetDatum(output_num);
-	values[STREAM_REVISION - 1] = Int64GetDatum(revision);
-	replaced[STREAM_ACKED - 1] = replaced[STREAM_REVISION - 1] = true;
+	set_position(&position, output_num, revision);
 	atx_cursor_open(&cursor, &stream_table, true);
-	if (atx_cursor_find(&cursor, snapshot, key, 2) &&
+	/* Unless it was written in the same call, it is where it was locked. */
+	if ((atx_cursor_fetch(&cursor, snapshot, stream->row) ||
+		 atx_cursor_find(&cursor, snapshot, key, 2)) &&
 		atx_cursor_int64(&cursor, STREAM_ACKED) < output_num)
-		atx_cursor_replace(&cursor, values, nulls, replaced);
+		atx_cursor_replace(&cursor, position.values, position.nulls, position.replaced);
 	atx_cursor_close(&cursor);
 	atx_snapshot_release(snapshot);
+}
+
+/* The same where it is not locked; false if it was written since it was read. */
+static bool
+try_save_position(const AtxStream *stream, int64 output_num, int64 revision)
+{
+	Snapshot	snapshot = atx_snapshot_take();
+	Position	position;
+	AtxCursor	cursor;
+	bool		saved;
+
+	set_position(&position, output_num, revision);
+	atx_cursor_open(&cursor, &stream_table, true);
+	saved = atx_cursor_fetch(&cursor, snapshot, stream->row) &&
+		atx_cursor_try_replace(&cursor, position.values, position.nulls, position.replaced);
+	atx_cursor_close(&cursor);
+	atx_snapshot_release(snapshot);
+	return saved;
 }
 
 /*
@@ -393,12 +427,9 @@ atx_stream_resume(const AtxStream *stream, int64 history)
 	(void) atx_execute(&resume, values, NULL);
 }
 
-/*
- * Move the position of a stream, whose row is locked, on to that, unless it is
- * there already.
- */
-void
-atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision)
+/* What it began with is kept until it is acknowledged. */
+static void
+forget_acknowledged(const AtxStream *stream, int64 output_num)
 {
 	Datum		values[] = {
 		Int64GetDatum(stream->session_id),
@@ -406,9 +437,36 @@ atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision
 		Int64GetDatum(output_num)
 	};
 
-	save_position(stream, output_num, revision);
 	if (stream->acked < stream->preface)
 		(void) atx_execute(&forget_replayed, values, NULL);
+}
+
+/*
+ * Move the position of a stream, whose row is locked, on to that, unless it is
+ * there already.
+ */
+void
+atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision)
+{
+	save_position(stream, output_num, revision);
+	forget_acknowledged(stream, output_num);
+}
+
+/*
+ * Move the position of a stream on that was read without a lock.  False, and
+ * nothing is done, if it was written since, perhaps by a transaction that was
+ * waited for; at REPEATABLE READ and above this is ERROR 40001.  The caller
+ * holds a snapshot that was taken before it was read, so that its place was
+ * not given to another row.
+ */
+bool
+atx_stream_try_acknowledge(const AtxStream *stream, int64 output_num, int64 revision)
+{
+	bool		saved = try_save_position(stream, output_num, revision);
+
+	if (saved)
+		forget_acknowledged(stream, output_num);
+	return saved;
 }
 
 /*

@@ -42,6 +42,7 @@ typedef struct AtxStream
 	char	   *key;			/* of the events; NULL: of all keys */
 	char	   *event;			/* type of the events; NULL: all */
 	char	   *reason;			/* of its end; NULL: none */
+	ItemPointerData row;		/* where it was read, if that is valid */
 } AtxStream;
 
 /* An output that is an event, or something that was there before. */
@@ -55,6 +56,7 @@ typedef struct AtxStreamEvent
 typedef struct AtxStreamPage
 {
 	AtxStream	stream;
+	int64		newest;			/* revision of its service */
 	int64		oldest;			/* revision after which events are kept */
 	bool		watched;		/* its service's changes are events */
 	bool		continues;		/* and have been in one history, or the stream
@@ -63,6 +65,7 @@ typedef struct AtxStreamPage
 	AtxStreamEvent *events;
 	int			count;
 	int			room;
+	bool		complete;		/* there were no more of them */
 } AtxStreamPage;
 
 /* The streams that an end of events is about. */
@@ -99,6 +102,9 @@ extern bool atx_stream_locate(const AtxStream *stream, int64 output_num, int64 *
 extern int64 atx_stream_index(const AtxStream *stream, int64 output_num);
 extern void atx_stream_resume(const AtxStream *stream, int64 history);
 extern void atx_stream_acknowledge(const AtxStream *stream, int64 output_num, int64 revision);
+extern bool atx_stream_try_acknowledge(const AtxStream *stream, int64 output_num,
+									   int64 revision);
+extern int64 atx_stream_page_revision(const AtxStreamPage *page, int64 output_num);
 extern bool atx_stream_any_of_session(int64 session_id);
 extern int64 atx_stream_count(int64 session_id, int64 limit);
 extern int	atx_stream_of_session(int64 session_id, AtxStream **streams);

@@ -148,6 +148,7 @@ fill_page(Reading *reading, AtxStreamPage *page, int limit)
 	{
 		page->watched = service.watched;
 		page->continues = service.watched && service.history == page->stream.history;
+		page->newest = service.revision;
 		page->oldest = service.oldest;
 		page->namespace = service.namespace;
 	}
@@ -155,6 +156,7 @@ fill_page(Reading *reading, AtxStreamPage *page, int limit)
 	/* Every revision of a service that is watched is an event. */
 	if (!page->continues || service.revision > page->stream.revision)
 		add_events(reading, page, limit);
+	page->complete = page->count < limit;
 }
 
 /*
@@ -201,6 +203,25 @@ atx_stream_pages(int64 session_id, int limit, AtxStreamPage **pages)
 	}
 	end_reading(&reading);
 	return n;
+}
+
+/*
+ * The revision at which the stream of a page stands once its outputs up to
+ * one that the page has are acknowledged.
+ */
+int64
+atx_stream_page_revision(const AtxStreamPage *page, int64 output_num)
+{
+	const AtxStream *stream = &page->stream;
+	int			last = page->count - 1;
+
+	if (stream->closed != 0 || output_num <= Max(stream->acked, stream->preface))
+		return stream->revision;
+	if (page->complete && output_num == page->events[last].output_num)
+		return page->newest;
+	while (page->events[last].output_num != output_num)
+		last--;
+	return page->events[last].event.revision;
 }
 
 /*

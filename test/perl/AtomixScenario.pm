@@ -211,6 +211,9 @@ my @steps = (
 	[ 'fetch_outputs_many', q{SELECT test.yes(max(output_num) = :output) FROM atomix.fetch_outputs_many(:session)} ],
 	[ 'ack_many', q{SELECT atomix.ack_many(:session, ARRAY[6]::bigint[], ARRAY[:output]::bigint[])
 		SELECT test.yes(count(*) = 0) FROM atomix.fetch_outputs_many(:session)} ],
+	[ 'take_outputs', qq{SELECT count(*) FROM atomix.map_put_text($n || 'm', 'k', 'w')
+		SELECT test.yes(max(output_num) = :output + 1) FROM atomix.take_outputs(:session)
+		SELECT test.yes(count(*) = 0) FROM atomix.take_outputs(:session)} ],
 	[ 'resume_stream', q{SELECT atomix.resume_stream(:session, 6)} ],
 	[ 'session_events', q{SELECT test.yes(count(*) >= 0) FROM atomix.session_events()} ],
 	[ 'partition_events', q{SELECT test.yes(max(term) = 1) FROM atomix.partition_events(1)} ],

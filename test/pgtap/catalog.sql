@@ -91,6 +91,8 @@ INSERT INTO contract VALUES
     'TABLE(output_num bigint, kind text, output bytea, index bigint)', 'v', 'u', false),
   ('fetch_outputs_many', 'session_id bigint, max_rows integer DEFAULT 1000',
     'TABLE(sequence_num bigint, output_num bigint, kind text, output bytea, index bigint)', 'v', 'u', false),
+  ('take_outputs', 'session_id bigint, max_rows integer DEFAULT 1000',
+    'TABLE(sequence_num bigint, output_num bigint, kind text, output bytea, index bigint)', 'v', 'u', false),
   ('ack_many', 'session_id bigint, sequence_nums bigint[], output_nums bigint[]',
     'void', 'v', 'u', false),
   ('resume_stream',

@@ -141,25 +141,35 @@ $_->quit for $one, $two;
 #
 # Consumers at random.  Each applies what it gets to a table and acknowledges
 # it in one transaction, rolls back, or loses its connection between the two.
+# Two share a session, of which each takes what it can.
 #
 
 run(q{
 	CREATE TABLE applied (session_id bigint, output_num bigint, kind text, output bytea, index bigint,
+		consumer text DEFAULT current_setting('application_name'),
 		PRIMARY KEY (session_id, output_num));
 	CREATE TABLE rounds (n int);
 	INSERT INTO rounds VALUES (0);
-	CREATE PROCEDURE consume(s bigint, until int) LANGUAGE plpgsql AS $$
+	CREATE FUNCTION fetch_some(s bigint) RETURNS bigint LANGUAGE sql AS $$
+		WITH new AS (INSERT INTO applied SELECT s, o.* FROM
+				atomix.fetch_outputs(s, 1, 1 + (random() * 30)::int) AS o RETURNING output_num)
+			SELECT max(output_num) FROM new
+	$$;
+	CREATE FUNCTION take_some(s bigint) RETURNS bigint LANGUAGE sql AS $$
+		WITH new AS (INSERT INTO applied SELECT s, o.output_num, o.kind, o.output, o.index FROM
+				atomix.take_outputs(s, 1 + (random() * 30)::int) AS o RETURNING output_num)
+			SELECT max(output_num) FROM new
+	$$;
+	CREATE PROCEDURE consume(s bigint, takes boolean, until int) LANGUAGE plpgsql AS $$
 	DECLARE
 		fetched bigint;
 	BEGIN
 		LOOP
-			WITH new AS (INSERT INTO applied SELECT s, o.* FROM
-					atomix.fetch_outputs(s, 1, 1 + (random() * 30)::int) AS o RETURNING output_num)
-				SELECT max(output_num) INTO fetched FROM new;
+			fetched := CASE WHEN takes THEN take_some(s) ELSE fetch_some(s) END;
 			IF random() < 0.05 THEN
 				PERFORM pg_terminate_backend(pg_backend_pid());
 			END IF;
-			IF fetched IS NOT NULL THEN
+			IF fetched IS NOT NULL AND NOT takes THEN
 				PERFORM atomix.ack(s, 1, fetched);
 			END IF;
 			IF random() < 0.05 THEN
@@ -183,7 +193,8 @@ my $plain = new_stream('map', 'm', 'map replay');
 my $repeatable = new_stream('map', 'm', 'map replay');
 my $filtered = new_stream('map', 'm', 'map key');
 my $counting = new_stream('counter', 'c', 'counter replay');
-my @consumers = ($plain, $repeatable, $filtered, $counting);
+my $shared = new_stream('map', 'm', 'map replay');
+my @consumers = ($plain, $repeatable, $filtered, $counting, "$shared by one", "$shared by another");
 # One that is read from here, and so remembers what it saw.
 my $observer = new_stream('map', 'm', 'map replay');
 my (@seen, @again);
@@ -203,18 +214,20 @@ sub start_psql
 
 sub start_consumer
 {
-	my ($session, $until) = @_;
+	my ($consumer, $until) = @_;
+	my ($session, $takes) = $consumer =~ /^(\d+)( by)?/;
 	my $level = $session == $repeatable ? 'repeatable read' : 'read committed';
 
-	return start_psql("consumer$session", "SET default_transaction_isolation = '$level';
-		CALL consume($session, $until)", '-v', 'ON_ERROR_STOP=1');
+	return start_psql("consumer $consumer", "SET default_transaction_isolation = '$level';
+		SET application_name = '$consumer';
+		CALL consume($session, " . ($takes ? 'true' : 'false') . ", $until)", '-v', 'ON_ERROR_STOP=1');
 }
 
 # What consumers complain of, besides that they have to try again.
 sub complaints
 {
 	return join('', grep { /ERROR/ && !/could not serialize/ }
-		  map { split /^/, PostgreSQL::Test::Utils::slurp_file("$dir/consumer$_.sql.err") } @consumers);
+		  map { split /^/, PostgreSQL::Test::Utils::slurp_file("$dir/consumer $_.sql.err") } @consumers);
 }
 
 # A file of transactions for one writer.
@@ -282,9 +295,9 @@ for my $round ([ 'worker', 'on' ], [ 'server', 'on' ], [ 'server', 'off' ], [ 'n
 	while (@writing || %running)
 	{
 		# Consumers come again until they have all that was written.
-		for my $session (@consumers)
+		for my $consumer (@consumers)
 		{
-			$running{$session} //= start_consumer($session, $until) if @writing;
+			$running{$consumer} //= start_consumer($consumer, $until) if @writing;
 		}
 		look();
 		advance_clock($node, '3 s');
@@ -306,11 +319,11 @@ for my $round ([ 'worker', 'on' ], [ 'server', 'on' ], [ 'server', 'off' ], [ 'n
 			run("ROLLBACK PREPARED '$_'") for split /\n/, run('SELECT gid FROM pg_prepared_xacts');
 			run('UPDATE rounds SET n = n + 1');
 		}
-		for my $session (grep { !$running{$_}->pumpable } keys %running)
+		for my $consumer (grep { !$running{$_}->pumpable } keys %running)
 		{
-			my $done = delete($running{$session})->finish;
+			my $done = delete($running{$consumer})->finish;
 
-			$running{$session} = start_consumer($session, $until) if !$done && !@writing;
+			$running{$consumer} = start_consumer($consumer, $until) if !$done && !@writing;
 		}
 		die 'consumers do not come to an end: ' . complaints() if $looks > 1000;
 	}
@@ -360,7 +373,8 @@ my %map = map { split /=/, $_, 2 } split /\n/,
   run("SELECT key || '=' || encode(e.value, 'hex') FROM atomix.entry e
 	JOIN atomix.service USING (service_id) WHERE name = 'm'");
 
-for my $case ([ 'a consumer', $plain ], [ 'one in REPEATABLE READ', $repeatable ])
+for my $case (
+	[ 'a consumer', $plain ], [ 'one in REPEATABLE READ', $repeatable ], [ 'two that take', $shared ])
 {
 	my ($name, $session) = @$case;
 	my @outputs = all_of('map', $session);
@@ -374,6 +388,8 @@ is_deeply(rebuild_map(@of_key), { exists $map{k1} ? (k1 => $map{k1}) : () }, 'of
 my @of_counter = all_of('counter', $counting);
 consumed_ok('of a counter', $truth{c}, @of_counter);
 is(rebuild_counter(@of_counter), run("SELECT atomix.counter_get('c')"), 'of a counter: they add up');
+is(run("SELECT count(DISTINCT consumer) FROM applied WHERE session_id = $shared"),
+	2, 'two that take: both did');
 consumed_ok('an observer', $truth{m}, @seen);
 is(check_resume(\@seen, @again), '', 'what was shown once is shown again, also after a crash');
 cmp_ok(scalar(@again), '>', 20, 'after many looks');

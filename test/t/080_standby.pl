@@ -195,6 +195,7 @@ my %refused = (
 	set_limit => "'entries', 1",
 	set_lock_delay => "'l', '1 s'",
 	after_restore => '',
+	take_outputs => $session,
 	tick => '');
 my %unavailable = (
 	partition_close_session => [

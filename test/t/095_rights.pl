@@ -250,6 +250,7 @@ my @calls = (
 			{ session_id => $_[0], name => { name => 'map', namespace => 'team' } })) }, 'read' ],
 	[ set_limit => "'entries', 1, 'team'", 'execute' ],
 	[ set_lock_delay => "'NAME', '1 s', 'team'", 'admin', undef, 'lock' ],
+	[ take_outputs => 'SESSION', 'read' ],
 	[ tick => '', 'execute' ],
 	[ wait_events => "SESSION, '0'", 'none' ],
 	[ wait_ticket => "SESSION, 1, '0'", 'none' ],
