@@ -245,14 +245,14 @@ atx_expire_entries(const AtxAuthority *authority, int limit)
  * sessions go on; false then.
  */
 static bool
-end_unless_streamed(AtxCall *call)
+end_unless_streamed(AtxCall *call, int64 *forgotten)
 {
 	if (call->service.watched && atx_stream_any_of_service(call->service.service_id))
 	{
 		atx_feed_begin(call, retention());
 		return false;
 	}
-	atx_feed_end(call);
+	*forgotten += atx_feed_end(call);
 	return true;
 }
 
@@ -280,27 +280,33 @@ leave_behind(const AtxCall *call, int64 revision)
 	return revision;
 }
 
-/* Forget events of a service that need not be kept, or all if nobody watches. */
-static void
-retire(AtxCall *call)
+/*
+ * Forget events of a service that need not be kept, or all if nobody watches;
+ * false if there are more of them than are forgotten at once.
+ */
+static bool
+retire(AtxCall *call, int64 *forgotten)
 {
 	AtxService *service = &call->service;
+	int64		last;
 	int64		revision;
 
 	if ((!service->watched || service->watched_until <= call->moment.now) &&
-		end_unless_streamed(call))
-		return;
+		end_unless_streamed(call, forgotten))
+		return true;
 	if (atx_stream_any_of_service(service->service_id))
 		atx_stream_advance_idle(service->service_id, service->revision);
-	revision = atx_event_retire(service, &call->moment, retention(),
-								atx_event_retention_count);
+	last = atx_event_retire(service, &call->moment, retention(),
+							atx_event_retention_count);
+	revision = atx_event_some_to(service, last, ATX_RETIRE_EVENTS);
 	if (revision > service->oldest)
 		revision = leave_behind(call, revision);
 	if (revision <= service->oldest)
-		return;
-	atx_event_delete_to(service->service_id, revision);
+		return true;
+	*forgotten += atx_event_delete_to(service->service_id, revision);
 	service->oldest = revision;
 	atx_service_save_watch(service, call->moment.epoch);
+	return revision == last;
 }
 
 /*
@@ -311,41 +317,43 @@ atx_retire_events(const AtxAuthority *authority, AtxRetirement *retirement)
 {
 	int64		service_ids[ATX_RETIRE_BATCH];
 	AtxMoment	moment = atx_moment(authority);
+	int64		forgotten = 0;
 	int			count;
+	int			i;
 
 	if (retirement->after == 0)
 		atx_event_merge_floors();
 	atx_service_enter_epoch(&moment, retention());
 	count = atx_services_watched(retirement->after, ATX_RETIRE_BATCH, service_ids);
 	retirement->nbusy = 0;
-	for (int i = 0; i < count; i++)
+	for (i = 0; i < count && forgotten < ATX_RETIRE_EVENTS; i++)
 	{
 		AtxCall		call;
 
 		CHECK_FOR_INTERRUPTS();
-		retirement->after = service_ids[i];
 		if (!try_call(authority, service_ids[i], ATX_ACCESS_EXCLUSIVE, &call))
 		{
 			if (atx_event_overdue(service_ids[i], &moment, retention(), atx_event_retention_count))
 				retirement->busy[retirement->nbusy++] = service_ids[i];
 		}
-		else if (call.service.watched_until != 0)
-			retire(&call);
+		else if (call.service.watched_until != 0 && !retire(&call, &forgotten))
+			break;
+		retirement->after = service_ids[i];
 	}
-	retirement->complete = count < ATX_RETIRE_BATCH;
+	retirement->complete = i == count && count < ATX_RETIRE_BATCH;
 }
 
 /*
  * The same for one that somebody always uses, where trying never succeeds:
- * we wait our turn.
+ * we wait our turn.  False if there is more to forget.
  */
-void
+bool
 atx_retire_in_turn(const AtxAuthority *authority, int64 service_id)
 {
+	int64		forgotten = 0;
 	AtxCall		call;
 
 	atx_lock_service(service_id, 0, ATX_ACCESS_EXCLUSIVE);
-	if (try_call(authority, service_id, ATX_ACCESS_EXCLUSIVE, &call) &&
-		call.service.watched_until != 0)
-		retire(&call);
+	return !try_call(authority, service_id, ATX_ACCESS_EXCLUSIVE, &call) ||
+		call.service.watched_until == 0 || retire(&call, &forgotten);
 }

@@ -27,8 +27,12 @@ typedef struct AtxWatch
 	int			limit;
 } AtxWatch;
 
-/* Services whose feeds one step looks at. */
+/*
+ * Services whose feeds one step looks at, and about how many events it forgets:
+ * until it commits nobody can change the services.
+ */
 #define ATX_RETIRE_BATCH	64
+#define ATX_RETIRE_EVENTS	5000
 
 /* A pass over all services that are watched, which begins as zeroes. */
 typedef struct AtxRetirement
@@ -45,6 +49,6 @@ extern AtxAnswer atx_register_watch(const AtxWatch *watch, AtxService *service);
 
 extern int	atx_expire_entries(const AtxAuthority *authority, int limit);
 extern void atx_retire_events(const AtxAuthority *authority, AtxRetirement *retirement);
-extern void atx_retire_in_turn(const AtxAuthority *authority, int64 service_id);
+extern bool atx_retire_in_turn(const AtxAuthority *authority, int64 service_id);
 
 #endif							/* ATX_FEEDS_H */

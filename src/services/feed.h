@@ -17,6 +17,6 @@ extern void atx_feed_add(AtxCall *call, const char *type, const char *key,
 extern bytea *atx_feed_number(int64 number);
 extern int64 atx_feed_number_of(const bytea *value);
 extern void atx_feed_begin(AtxCall *call, int64 retention);
-extern void atx_feed_end(AtxCall *call);
+extern int64 atx_feed_end(AtxCall *call);
 
 #endif							/* ATX_FEED_H */

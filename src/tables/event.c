@@ -58,12 +58,23 @@ static AtxStatement page = {
 	4, {INT8OID, INT8OID, TEXTOID, INT8OID}
 };
 
-/* The newest event that is too old; those of an earlier clock are when grace
- * has been so long ago. */
+/*
+ * The newest event that is too old; those of an earlier clock are when grace
+ * has been so long ago.  They are the first ones, which are looked through up
+ * to one that is not.
+ */
+#define OLDEST \
+	"(SELECT e.revision, e.tick, e.epoch FROM atomix.event e" \
+	" WHERE e.service_id = $1 ORDER BY e.revision LIMIT 10000) k"
+
 static AtxStatement newest_retired = {
-	"SELECT COALESCE(pg_catalog.max(k.revision), 0) FROM (SELECT e.revision, e.tick, e.epoch"
-	" FROM atomix.event e WHERE e.service_id = $1 ORDER BY e.revision LIMIT 10000) k"
-	" WHERE (k.epoch = $2 AND k.tick <= $3 - $5) OR (k.epoch <> $2 AND $4 <= $3 - $5)",
+	"SELECT COALESCE(CASE WHEN young.revision IS NULL"
+	" THEN (SELECT pg_catalog.max(k.revision) FROM " OLDEST ")"
+	" ELSE (SELECT e.revision FROM atomix.event e WHERE e.service_id = $1"
+	" AND e.revision < young.revision ORDER BY e.revision DESC LIMIT 1) END, 0)"
+	" FROM (SELECT (SELECT k.revision FROM " OLDEST
+	" WHERE NOT ((k.epoch = $2 AND k.tick <= $3 - $5) OR (k.epoch <> $2 AND $4 <= $3 - $5))"
+	" ORDER BY k.revision LIMIT 1) AS revision) young",
 	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
 };
 
@@ -72,6 +83,14 @@ static AtxStatement by_count = {
 	"SELECT COALESCE(pg_catalog.max(k.revision), 0) FROM (SELECT e.revision"
 	" FROM atomix.event e WHERE e.service_id = $1 AND e.revision <= $2"
 	" ORDER BY e.revision DESC OFFSET $3 LIMIT 1) k",
+	3, {INT8OID, INT8OID, INT8OID}
+};
+
+static AtxStatement oldest_events = {
+	"SELECT CASE WHEN pg_catalog.count(*) < $3 THEN $2 ELSE pg_catalog.max(k.revision) END"
+	" FROM (SELECT e.revision"
+	" FROM atomix.event e WHERE e.service_id = $1 AND e.revision <= $2"
+	" ORDER BY e.revision LIMIT $3) k",
 	3, {INT8OID, INT8OID, INT8OID}
 };
 
@@ -299,6 +318,25 @@ atx_event_retire(const AtxService *service, const AtxMoment *moment, int64 reten
 }
 
 /*
+ * The revision up to which a service has limit events, or one up to which it
+ * has fewer.
+ */
+int64
+atx_event_some_to(const AtxService *service, int64 revision, int64 limit)
+{
+	Datum		values[] = {
+		Int64GetDatum(service->service_id),
+		Int64GetDatum(revision),
+		Int64GetDatum(limit)
+	};
+
+	if (revision - service->oldest <= limit)
+		return revision;
+	(void) atx_execute(&oldest_events, values, NULL);
+	return atx_result_int64(0, 1);
+}
+
+/*
  * Are events of a service kept that should long be forgotten?
  */
 bool
@@ -316,14 +354,14 @@ atx_event_overdue(int64 service_id, const AtxMoment *moment, int64 retention, in
 }
 
 /*
- * Delete the events of a service up to a revision.
+ * Delete the events of a service up to a revision; returns how many.
  */
-void
+int64
 atx_event_delete_to(int64 service_id, int64 revision)
 {
 	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(revision)};
 
-	(void) atx_execute(&delete_to, values, NULL);
+	return (int64) atx_execute(&delete_to, values, NULL);
 }
 
 /*

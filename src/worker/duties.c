@@ -46,6 +46,7 @@ typedef struct Retiring
 	const AtxAuthority *authority;
 	AtxRetirement pass;
 	int64		one;			/* the service at hand */
+	bool		done;			/* of which all is forgotten */
 } Retiring;
 
 /* Entries being removed. */
@@ -88,7 +89,17 @@ retire_in_turn_step(void *state)
 {
 	Retiring   *retiring = (Retiring *) state;
 
-	atx_retire_in_turn(retiring->authority, retiring->one);
+	retiring->done = atx_retire_in_turn(retiring->authority, retiring->one);
+}
+
+/* Forget events of a service that is always used. */
+static void
+retire_in_turn(Retiring *retiring)
+{
+	do
+		atx_worker_between_steps();
+	while (atx_run_in_turn(retire_in_turn_step, retiring, "forgetting events") == ATX_RUN_DONE &&
+		   !retiring->done);
 }
 
 /* Forget events that need not be kept any more. */
@@ -104,9 +115,8 @@ retire_events(const AtxAuthority *authority)
 			break;
 		for (int i = 0; i < retiring.pass.nbusy; i++)
 		{
-			atx_worker_between_steps();
 			retiring.one = retiring.pass.busy[i];
-			(void) atx_run_in_turn(retire_in_turn_step, &retiring, "forgetting events");
+			retire_in_turn(&retiring);
 		}
 	}
 	last_retired = atx_now();

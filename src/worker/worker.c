@@ -117,7 +117,9 @@ static bool tell_pending = true;
 static int64 poisoned[MAX_POISONED];
 static int	npoisoned = 0;
 static AtxTick poisoned_until = 0;
+static bool tells_between = false;	/* steps of a long pass */
 
+static void tell_of_commits(void);
 
 static void
 leave(int code, Datum arg)
@@ -189,7 +191,8 @@ beat_is_due(void)
 
 /*
  * What may not wait until a long pass is over: to be told to go, to leave the
- * database to somebody, and to beat.
+ * database to somebody, to beat, and, while nothing is done that it were better
+ * to tell of at once, to tell.
  */
 void
 atx_worker_between_steps(void)
@@ -203,6 +206,8 @@ atx_worker_between_steps(void)
 		if (atx_run_relaxed(beat_step, (void *) beating_for, "beating") == ATX_RUN_DONE)
 			confirm_beat();
 	}
+	if (tells_between)
+		tell_of_commits();
 }
 
 /* When sessions need us next, and a beat if one is due while any live. */
@@ -514,6 +519,8 @@ take_notice(void)
 static void
 tell_changes(void)
 {
+	bool		tells = tells_between;
+
 	if (number_again_at != 0 && atx_now() >= number_again_at)
 	{
 		/* From here on it is told of when telling is due. */
@@ -523,11 +530,22 @@ tell_changes(void)
 	if (!tell_pending || !may_tell())
 		return;
 	number_again_at = 0;
+	/* These steps are telling. */
+	tells_between = false;
 	tell_pending = !run_all(number_step, "telling of sessions") ||
 		!run_all(hint_step, "telling listeners of single sessions");
+	tells_between = tells;
 	last_told = atx_now();
 	if (tell_pending)
 		retry_at = last_told + AFTER_ERROR_MS * ATX_TICKS_PER_MS;
+}
+
+/* The same of what was committed since we took notice. */
+static void
+tell_of_commits(void)
+{
+	(void) take_notice();
+	tell_changes();
 }
 
 static bool
@@ -594,10 +612,12 @@ serve(const Look *look)
 	atx_duties_settle(&look->duties, pass.ended > 0, finish_pending);
 	if (finish_pending || look->duties.closing)
 		finish_pending = !run_all(finish_step, "finishing sessions");
+	tells_between = true;
 	atx_duties_serve(&look->duties);
 	tell_changes();
 	if (look->next_sweep <= atx_now())
 		sweep(&look->authority);
+	tells_between = false;
 	beating_for = NULL;
 	record_cycle(&pass);
 	return pass.seen > 0;

@@ -183,6 +183,39 @@ $_->query_safe('SELECT 1') for @users;
 $_->quit for @users;
 
 #
+# A pass over much that is too old goes on in small steps, between which the
+# worker tells of commits.
+#
+
+my $left = "SELECT count(*) FROM atomix.event WHERE service_id IN
+	(SELECT service_id FROM atomix.service WHERE name LIKE 'old%')";
+my $listener = $node->background_psql('postgres');
+my ($rows, $heard);
+
+run("SELECT atomix.counter_set('old' || n, 1), atomix.watch('old' || n) FROM generate_series(1, 50) AS n");
+$listener->query_safe("SELECT atomix.counter_set('told', 1)");
+$listener->query_safe("SELECT revision FROM atomix.listen_watch('told')");
+# Forgetting takes its time here.
+run('CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM pg_sleep(0.04); RETURN NULL; END $$;
+	CREATE TRIGGER take_time BEFORE DELETE ON atomix.event EXECUTE FUNCTION take_time()');
+run("BEGIN;
+	INSERT INTO atomix.event (service_id, revision, index, tick, at, xid, epoch, durable, type)
+	SELECT service_id, s.revision + n, 1, watched_until - 300000000, now(), '3', watched_epoch, true, 'set'
+	FROM atomix.service s, generate_series(1, 5000) AS n WHERE name LIKE 'old%';
+	UPDATE atomix.service SET revision = revision + 5000 WHERE name LIKE 'old%';
+	COMMIT");
+$node->poll_query_until('postgres', "SELECT ($left) < 250000") or die 'the pass does not begin';
+run("SELECT atomix.counter_set('told', 2)");
+do
+{
+	($rows, $heard) = split /\n/, $listener->query($left), 2;
+} until $heard || !$rows;
+cmp_ok($rows, '>', 50000, 'commits are told of during a long pass');
+$listener->quit;
+run("DROP FUNCTION take_time CASCADE; SELECT atomix.delete_service(name) FROM atomix.services WHERE name LIKE 'old%'");
+
+#
 # Deletion
 #
 
