@@ -76,16 +76,16 @@ watched_writers()
 		sleep 0.1
 	done
 	tps 32 "$seconds" "$scratch/watched.sql"
-	kill -INT $watchers
-	wait $watchers || [ $? -eq 130 ]
+	kill $watchers
+	wait $watchers || [ $? -eq 143 ]
 }
 
 pair 'writers on watched services against the same on others' '>= 0.6' 5 \
 	"tps 32 $seconds $scratch/plain.sql" watched_writers
 pair 'writers on watched services against the same that notify' '>= 2.5' 5 \
 	"tps 32 $seconds $scratch/notify.sql" watched_writers
-# They have kept up.
-[ "$(sql -c 'SELECT count(*) FROM atomix.streams WHERE closed')" -eq 0 ]
+# They have kept up, but for what came while they slept.
+[ "$(sql -c 'SELECT count(*) FROM atomix.streams WHERE closed OR behind > 100')" -eq 0 ]
 sql -c 'SELECT count(atomix.close_session(session_id)) FROM watcher' > /dev/null
 
 # From just before a commit to the row that was made of the output.
