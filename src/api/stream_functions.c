@@ -69,13 +69,11 @@ atomix_fetch_outputs(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/*
- * fetch_outputs_many(session_id bigint, max_rows int) returns table (
- * sequence_num bigint, output_num bigint, kind text, output bytea,
- * index bigint)
- */
-Datum
-atomix_fetch_outputs_many(PG_FUNCTION_ARGS)
+/* Outputs of all streams of a session, in one of the two ways to get them. */
+static Datum
+outputs_of_session(FunctionCallInfo fcinfo,
+				   AtxAnswer (*get) (AtxScope *scope, int64 session_id, int limit,
+									 AtxOutput **outputs, int *count))
 {
 	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
 	int			limit = atx_rows_argument(fcinfo, 1);
@@ -85,11 +83,22 @@ atomix_fetch_outputs_many(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	atx_scope_enter(&scope);
-	atx_raise_unless_done(atx_fetch_all_outputs(&scope, session_id, limit, &outputs, &count));
+	atx_raise_unless_done(get(&scope, session_id, limit, &outputs, &count));
 	for (int i = 0; i < count; i++)
 		put_output((ReturnSetInfo *) fcinfo->resultinfo, &outputs[i], true);
 	atx_scope_leave(&scope);
 	return (Datum) 0;
+}
+
+/*
+ * fetch_outputs_many(session_id bigint, max_rows int) returns table (
+ * sequence_num bigint, output_num bigint, kind text, output bytea,
+ * index bigint)
+ */
+Datum
+atomix_fetch_outputs_many(PG_FUNCTION_ARGS)
+{
+	return outputs_of_session(fcinfo, atx_fetch_all_outputs);
 }
 
 /*
@@ -100,20 +109,8 @@ atomix_fetch_outputs_many(PG_FUNCTION_ARGS)
 Datum
 atomix_take_outputs(PG_FUNCTION_ARGS)
 {
-	int64		session_id = atx_required_int64(fcinfo, 0, "session_id");
-	int			limit = atx_rows_argument(fcinfo, 1);
-	AtxScope	scope;
-	AtxOutput  *outputs;
-	int			count;
-
-	InitMaterializedSRF(fcinfo, 0);
 	atx_require_writable("atomix.take_outputs()");
-	atx_scope_enter(&scope);
-	atx_raise_unless_done(atx_take_outputs(&scope, session_id, limit, &outputs, &count));
-	for (int i = 0; i < count; i++)
-		put_output((ReturnSetInfo *) fcinfo->resultinfo, &outputs[i], true);
-	atx_scope_leave(&scope);
-	return (Datum) 0;
+	return outputs_of_session(fcinfo, atx_take_outputs);
 }
 
 /* Numbers that are not negative, or from least on; returns how many. */
