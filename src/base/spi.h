@@ -63,6 +63,15 @@ extern int32 atx_result_int32(uint64 row, int column);
 extern Oid	atx_result_oid(uint64 row, int column);
 extern char *atx_result_text(uint64 row, int column);
 extern bytea *atx_result_bytes(uint64 row, int column);
+
+/*
+ * In a statement, the place of an id in an array of ids that is ascending and
+ * has it: what an array beside it says of the id is found without a join, for
+ * which the planner, who does not know how long arrays are, would look at all
+ * pairs.
+ */
+#define ATX_PLACE_OF(id, ids) "pg_catalog.width_bucket(" id ", " ids ")"
+
 extern Datum atx_int64_array(const int64 *values, int count);
 
 #endif							/* ATX_SPI_H */

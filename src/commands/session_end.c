@@ -259,6 +259,7 @@ atx_number_step(bool *passed_over)
 	if (count == 0)
 		return more;
 
+	atx_ids_sort(ids, count);
 	found = atx_session_number(ids, count, &changes);
 	for (int i = 0; i < found; i++)
 		tell(&changes[i]);

@@ -105,21 +105,20 @@ static AtxStatement lock_due = {
  * $1 to $4 as in ATX_LEASE_DEADLINE.  A row that was renewed meanwhile is not
  * set back.
  */
+#define RENEWED_AT	"($6)[" ATX_PLACE_OF("l.session_id", "$5") "]"
+
 static AtxStatement anchor = {
-	"UPDATE atomix.lease l SET epoch = $1, renewed_at = k.at,"
-	" served = $4 + (k.at - $3), check_epoch = CASE"
+	"UPDATE atomix.lease l SET epoch = $1, renewed_at = " RENEWED_AT ","
+	" served = $4 + (" RENEWED_AT " - $3), check_epoch = CASE"
 	" WHEN (l.check_epoch, l.check_at) <= ($1, $2) THEN $1"
 	" ELSE l.check_epoch END, check_at = CASE"
 	" WHEN (l.check_epoch, l.check_at) <= ($1, $2)"
-	" THEN k.at + " ATX_LEASE_TIMEOUT " + " ATX_LEASE_TIMEOUT " / 8"
+	" THEN " RENEWED_AT " + " ATX_LEASE_TIMEOUT " + " ATX_LEASE_TIMEOUT " / 8"
 	" ELSE l.check_at END"
-	" FROM ROWS FROM (pg_catalog.unnest($5),"
-	" pg_catalog.unnest($6)) AS k (session_id, at)"
-	" WHERE l.session_id = k.session_id AND k.at >= $3"
-	" AND (l.epoch <> $1 OR l.renewed_at <= k.at)"
+	" WHERE " RENEWED_AT " >= $3 AND (l.epoch <> $1 OR l.renewed_at <= " RENEWED_AT ")"
 	" AND l.session_id = ANY (ARRAY(SELECT x.session_id FROM atomix.lease x"
 	" WHERE x.session_id = ANY ($5) FOR UPDATE SKIP LOCKED))"
-	" RETURNING l.session_id, k.at",
+	" RETURNING l.session_id, l.renewed_at",
 	6, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
@@ -462,6 +461,15 @@ atx_lease_set_floor(int64 session_id, int64 floor)
 	(void) atx_execute(&set_floor, values, NULL);
 }
 
+static int
+by_session(const void *a, const void *b)
+{
+	const AtxAnchor *x = a;
+	const AtxAnchor *y = b;
+
+	return x->session_id < y->session_id ? -1 : x->session_id > y->session_id;
+}
+
 /*
  * Write renewals of shared memory into their rows; returns how many it did,
  * which then stand first in the array.  It skips rows that are locked.
@@ -474,6 +482,7 @@ atx_lease_anchor(const AtxMoment *moment, AtxAnchor *anchors, int count)
 	Datum		values[6];
 	int			done;
 
+	qsort(anchors, count, sizeof(AtxAnchor), by_session);
 	for (int i = 0; i < count; i++)
 	{
 		ids[i] = anchors[i].session_id;

@@ -119,9 +119,10 @@ static AtxStatement find_floor = {
  * of each row.
  */
 static AtxStatement expire_leases = {
-	"DELETE FROM atomix.lease l WHERE l.session_id = ANY ($5)"
+	"WITH gone AS (DELETE FROM atomix.lease l WHERE l.session_id = ANY ($5)"
 	" AND " ATX_LEASE_DEADLINE " < $2"
-	" RETURNING l.session_id, l.ack_floor, $2 - " ATX_LEASE_DEADLINE,
+	" RETURNING l.session_id, l.ack_floor, $2 - " ATX_LEASE_DEADLINE " AS late)"
+	" SELECT session_id, ack_floor, late FROM gone ORDER BY session_id",
 	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
 };
 
@@ -141,10 +142,8 @@ static AtxStatement lock_free = {
 static AtxStatement expire_sessions = {
 	"UPDATE atomix.session s SET state = 'closing', cause = 'expired',"
 	" reason = 'expired', ended_at = $3, ended_epoch = $4, ended_tick = $5,"
-	" ack_floor = k.ack_floor, version = NULL"
-	" FROM ROWS FROM (pg_catalog.unnest($1),"
-	" pg_catalog.unnest($2)) AS k (session_id, ack_floor)"
-	" WHERE s.session_id = k.session_id AND s.session_id = ANY ($1)",
+	" ack_floor = ($2)[" ATX_PLACE_OF("s.session_id", "$1") "], version = NULL"
+	" WHERE s.session_id = ANY ($1)",
 	5, {INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, INT4OID, INT8OID}
 };
 
@@ -196,10 +195,9 @@ static AtxStatement keep_attached = {
 
 /* No IS NULL: by the index for that, each batch would read all that wait. */
 static AtxStatement number_sessions = {
-	"WITH numbered AS (UPDATE atomix.session s SET version = $2 + k.n"
-	" FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (session_id, n)"
-	" WHERE s.session_id = k.session_id AND s.session_id = ANY ($1)"
-	" AND COALESCE(s.version, 0) = 0"
+	"WITH numbered AS (UPDATE atomix.session s"
+	" SET version = $2 + " ATX_PLACE_OF("s.session_id", "$1")
+	" WHERE s.session_id = ANY ($1) AND COALESCE(s.version, 0) = 0"
 	" RETURNING s.session_id, s.version, s.state, s.reason)"
 	" SELECT session_id, version, state, reason FROM numbered ORDER BY version",
 	2, {INT8ARRAYOID, INT8OID}
@@ -629,8 +627,8 @@ atx_session_unnumbered(int limit, int64 *ids)
 }
 
 /*
- * Number the latest change of each of the sessions; returns how many, in
- * order of their versions.  Only the worker and tick() call it, and nobody is
+ * Number the latest change of each of the sessions, whose ids are ascending;
+ * returns how many, in order of their versions.  Only the worker and tick() call it, and nobody is
  * changing these sessions.
  */
 int
