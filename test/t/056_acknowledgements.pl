@@ -411,6 +411,32 @@ for my $round (1 .. 3)
 }
 
 #
+# Sessions that expire together: the floor of each stays its own.
+#
+
+{
+	my %floor;
+
+	for my $n (3, 1, 4, 2)
+	{
+		my ($session) = new_session(5, 5);
+
+		$wire->apply(keep_alive_input($session, $n, $empty));
+		$floor{$session} = $n;
+	}
+	my $sessions = join(',', sort { $a <=> $b } keys %floor);
+
+	advance_clock($node, '60 s');
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 4 FROM atomix.sessions WHERE session_id IN ($sessions) AND state = 'expired'")
+	  or die 'they do not expire';
+	is( $psql->query_safe("SELECT string_agg(session_id || ' ' || ack_floor, ',' ORDER BY session_id)
+		FROM atomix.session WHERE session_id IN ($sessions)"),
+		join(',', map { "$_ $floor{$_}" } sort { $a <=> $b } keys %floor),
+		'sessions that expire together keep each its floor');
+}
+
+#
 # A session that never acknowledges.
 #
 
