@@ -95,6 +95,13 @@ static AtxStatement sessions = {
 	1, {INT8ARRAYOID}
 };
 
+/* In the order in which consumers write those of a session. */
+static AtxStatement lock_to_close = {
+	"SELECT FROM atomix.stream t WHERE t.service_id = $1 AND t.closed IS NULL"
+	" AND ($2 = 0 OR t.session_id = $2) ORDER BY t.session_id, t.sequence_num FOR UPDATE",
+	2, {INT8OID, INT8OID}
+};
+
 /*
  * Where a stream wants all events they need not be counted: each revision of a
  * history is one.
@@ -549,8 +556,12 @@ atx_stream_close(const AtxStreamsOf *which, AtxStatus status, const char *reason
 		Int64GetDatum(which->newest),
 		Int64GetDatum(which->history)
 	};
-	int			found = (int) atx_execute(&close_streams, values, NULL);
+	int			found;
 
+	/* Those that are late are locked, and no others are waited for. */
+	if (which->unread_to == 0)
+		(void) atx_execute(&lock_to_close, values, NULL);
+	found = (int) atx_execute(&close_streams, values, NULL);
 	*closed = palloc0(sizeof(AtxStream) * Max(found, 1));
 	for (int i = 0; i < found; i++)
 	{
