@@ -303,7 +303,7 @@ retire(AtxCall *call, int64 *forgotten)
 		revision = leave_behind(call, revision);
 	if (revision <= service->oldest)
 		return true;
-	*forgotten += atx_event_delete_to(service->service_id, revision);
+	*forgotten += atx_event_delete(service->service_id, service->oldest, revision);
 	service->oldest = revision;
 	atx_service_save_watch(service, call->moment.epoch);
 	return revision == last;

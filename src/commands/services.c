@@ -527,7 +527,7 @@ atx_delete_service(const char *namespace, const char *name, bool *deleted)
 	delete_claims(&call);
 	atx_streams_close(&streams, atx_status_of(ATX_SERVICE_DELETED), "the service was deleted");
 	(void) atx_entry_clear(service_id, &call.moment);
-	(void) atx_event_delete_to(service_id, PG_INT64_MAX);
+	(void) atx_event_delete(service_id, 0, PG_INT64_MAX);
 	/* A position among its events must not pass for one of its successor. */
 	if (call.service.oldest > 0)
 		atx_event_raise_floor(service_id, call.service.revision);

@@ -80,7 +80,7 @@ atx_feed_begin(AtxCall *call, int64 retention)
 		service->history = call->authority->history;
 		service->revision = Max(Max(service->revision, service->history), atx_event_floor()) + 1;
 		service->oldest = service->revision;
-		(void) atx_event_delete_to(service->service_id, service->revision);
+		(void) atx_event_delete(service->service_id, 0, service->revision);
 	}
 	service->watched = true;
 	service->watched_until = call->moment.now + retention;
@@ -93,7 +93,7 @@ atx_feed_begin(AtxCall *call, int64 retention)
 int64
 atx_feed_end(AtxCall *call)
 {
-	int64		forgotten = atx_event_delete_to(call->service.service_id, call->service.revision);
+	int64		forgotten = atx_event_delete(call->service.service_id, 0, call->service.revision);
 
 	call->service.watched = false;
 	call->service.oldest = call->service.revision;

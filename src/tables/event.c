@@ -65,17 +65,18 @@ static AtxStatement page = {
  */
 #define OLDEST \
 	"(SELECT e.revision, e.tick, e.epoch FROM atomix.event e" \
-	" WHERE e.service_id = $1 ORDER BY e.revision LIMIT 10000) k"
+	" WHERE e.service_id = $1 AND e.revision > $6 ORDER BY e.revision LIMIT 10000) k"
 
 static AtxStatement newest_retired = {
 	"SELECT COALESCE(CASE WHEN young.revision IS NULL"
 	" THEN (SELECT pg_catalog.max(k.revision) FROM " OLDEST ")"
 	" ELSE (SELECT e.revision FROM atomix.event e WHERE e.service_id = $1"
-	" AND e.revision < young.revision ORDER BY e.revision DESC LIMIT 1) END, 0)"
+	" AND e.revision > $6 AND e.revision < young.revision"
+	" ORDER BY e.revision DESC LIMIT 1) END, 0)"
 	" FROM (SELECT (SELECT k.revision FROM " OLDEST
 	" WHERE NOT ((k.epoch = $2 AND k.tick <= $3 - $5) OR (k.epoch <> $2 AND $4 <= $3 - $5))"
-	" ORDER BY k.revision LIMIT 1) AS revision) young",
-	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
+	" ORDER BY k.revision LIMIT 1) AS revision OFFSET 0) young",
+	6, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID}
 };
 
 /* The event of an earlier history that has so many newer ones there. */
@@ -89,23 +90,24 @@ static AtxStatement by_count = {
 static AtxStatement oldest_events = {
 	"SELECT CASE WHEN pg_catalog.count(*) < $3 THEN $2 ELSE pg_catalog.max(k.revision) END"
 	" FROM (SELECT e.revision"
-	" FROM atomix.event e WHERE e.service_id = $1 AND e.revision <= $2"
+	" FROM atomix.event e WHERE e.service_id = $1 AND e.revision > $4 AND e.revision <= $2"
 	" ORDER BY e.revision LIMIT $3) k",
-	3, {INT8OID, INT8OID, INT8OID}
+	4, {INT8OID, INT8OID, INT8OID, INT8OID}
 };
 
 /* By a quarter more than they need be: by their number, or by the oldest. */
 static AtxStatement overdue = {
 	"SELECT FROM atomix.service s WHERE s.service_id = $1 AND s.watched_until IS NOT NULL"
 	" AND (s.revision - GREATEST(s.oldest, s.history + 1) > $5 + $5 / 4 OR EXISTS (SELECT FROM (SELECT e.tick, e.epoch"
-	" FROM atomix.event e WHERE e.service_id = $1 ORDER BY e.revision LIMIT 1) k"
+	" FROM atomix.event e WHERE e.service_id = $1 AND e.revision > s.oldest"
+	" ORDER BY e.revision LIMIT 1) k"
 	" WHERE k.epoch = $2 AND k.tick <= $3 - $4 - $4 / 4))",
 	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
 };
 
 static AtxStatement delete_to = {
-	"DELETE FROM atomix.event WHERE service_id = $1 AND revision <= $2",
-	2, {INT8OID, INT8OID}
+	"DELETE FROM atomix.event WHERE service_id = $1 AND revision > $2 AND revision <= $3",
+	3, {INT8OID, INT8OID, INT8OID}
 };
 
 static AtxStatement floor_of_all = {
@@ -309,7 +311,8 @@ atx_event_retire(const AtxService *service, const AtxMoment *moment, int64 reten
 		Int32GetDatum(moment->epoch),
 		Int64GetDatum(moment->now),
 		Int64GetDatum(moment->grace_from),
-		Int64GetDatum(retention)
+		Int64GetDatum(retention),
+		Int64GetDatum(service->oldest)
 	};
 
 	(void) atx_execute(&newest_retired, values, NULL);
@@ -327,7 +330,8 @@ atx_event_some_to(const AtxService *service, int64 revision, int64 limit)
 	Datum		values[] = {
 		Int64GetDatum(service->service_id),
 		Int64GetDatum(revision),
-		Int64GetDatum(limit)
+		Int64GetDatum(limit),
+		Int64GetDatum(service->oldest)
 	};
 
 	if (revision - service->oldest <= limit)
@@ -354,12 +358,17 @@ atx_event_overdue(int64 service_id, const AtxMoment *moment, int64 retention, in
 }
 
 /*
- * Delete the events of a service up to a revision; returns how many.
+ * Delete the events of a service after a revision up to another; returns how
+ * many.
  */
 int64
-atx_event_delete_to(int64 service_id, int64 revision)
+atx_event_delete(int64 service_id, int64 after, int64 last)
 {
-	Datum		values[] = {Int64GetDatum(service_id), Int64GetDatum(revision)};
+	Datum		values[] = {
+		Int64GetDatum(service_id),
+		Int64GetDatum(after),
+		Int64GetDatum(last)
+	};
 
 	return (int64) atx_execute(&delete_to, values, NULL);
 }

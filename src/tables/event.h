@@ -62,7 +62,7 @@ extern int64 atx_event_retire(const AtxService *service, const AtxMoment *moment
 extern bool atx_event_overdue(int64 service_id, const AtxMoment *moment, int64 retention,
 							  int64 most);
 extern int64 atx_event_some_to(const AtxService *service, int64 revision, int64 limit);
-extern int64 atx_event_delete_to(int64 service_id, int64 revision);
+extern int64 atx_event_delete(int64 service_id, int64 after, int64 last);
 extern int64 atx_event_floor(void);
 extern void atx_event_raise_floor(int64 service_id, int64 revision);
 extern void atx_event_merge_floors(void);

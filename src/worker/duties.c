@@ -24,6 +24,9 @@
 #define RETRY_BUSY			(100 * ATX_TICKS_PER_MS)
 #define RECOUNT_INTERVAL	(30 * ATX_TICKS_PER_SEC)
 
+/* How long a pass over the feeds goes on before the worker looks around. */
+#define RETIRE_TURN			(50 * ATX_TICKS_PER_MS)
+
 /* Entries removed in one transaction. */
 #define ENTRY_BATCH			1000
 
@@ -40,13 +43,14 @@ typedef struct Settling
 	int64		after;			/* those up to this one were looked at */
 } Settling;
 
-/* A pass over the feeds. */
+/* A pass over the feeds, which may take several turns. */
 typedef struct Retiring
 {
 	const AtxAuthority *authority;
 	AtxRetirement pass;
-	int64		one;			/* the service at hand */
-	bool		done;			/* of which all is forgotten */
+	int			busy;			/* of those in use, the one to wait for next */
+	bool		done;			/* all of that one is forgotten */
+	bool		goes_on;
 } Retiring;
 
 /* Entries being removed. */
@@ -67,6 +71,7 @@ static AtxTick claims_retry_at = 0;
 static AtxTick last_retired = 0;
 static AtxTick last_holding = 0;
 static AtxTick last_recount = 0;
+static Retiring retiring;
 
 static void
 expire_entries_step(void *state)
@@ -79,47 +84,55 @@ expire_entries_step(void *state)
 static void
 retire_step(void *state)
 {
-	Retiring   *retiring = (Retiring *) state;
-
-	atx_retire_events(retiring->authority, &retiring->pass);
+	atx_retire_events(retiring.authority, &retiring.pass);
 }
 
 static void
 retire_in_turn_step(void *state)
 {
-	Retiring   *retiring = (Retiring *) state;
-
-	retiring->done = atx_retire_in_turn(retiring->authority, retiring->one);
+	retiring.done = atx_retire_in_turn(retiring.authority,
+									   retiring.pass.busy[retiring.busy]);
 }
 
-/* Forget events of a service that is always used. */
+/* The next step of a pass: those that are always used after the others. */
 static void
-retire_in_turn(Retiring *retiring)
+go_on_retiring(void)
 {
-	do
-		atx_worker_between_steps();
-	while (atx_run_in_turn(retire_in_turn_step, retiring, "forgetting events") == ATX_RUN_DONE &&
-		   !retiring->done);
+	if (retiring.busy < retiring.pass.nbusy)
+	{
+		if (atx_run_in_turn(retire_in_turn_step, NULL, "forgetting events") != ATX_RUN_DONE ||
+			retiring.done)
+			retiring.busy++;
+	}
+	else
+	{
+		retiring.busy = 0;
+		if (atx_run(retire_step, NULL, "forgetting events") != ATX_RUN_DONE)
+			memset(&retiring, 0, sizeof(retiring));
+	}
+	retiring.goes_on = retiring.authority != NULL &&
+		(!retiring.pass.complete || retiring.busy < retiring.pass.nbusy);
 }
 
-/* Forget events that need not be kept any more. */
+/*
+ * Forget events that need not be kept any more.  Where there are many this is
+ * left in between, so that sessions end on time, and gone on with soon.
+ */
 static void
 retire_events(const AtxAuthority *authority)
 {
-	Retiring	retiring = {authority};
+	AtxTick		until = atx_now() + RETIRE_TURN;
 
-	while (!retiring.pass.complete)
+	if (!retiring.goes_on)
+		memset(&retiring, 0, sizeof(retiring));
+	retiring.authority = authority;
+	do
 	{
 		atx_worker_between_steps();
-		if (atx_run(retire_step, &retiring, "forgetting events") != ATX_RUN_DONE)
-			break;
-		for (int i = 0; i < retiring.pass.nbusy; i++)
-		{
-			retiring.one = retiring.pass.busy[i];
-			retire_in_turn(&retiring);
-		}
-	}
-	last_retired = atx_now();
+		go_on_retiring();
+	} while (retiring.goes_on && atx_now() < until);
+	if (!retiring.goes_on)
+		last_retired = atx_now();
 }
 
 /* Often enough that events are kept hardly longer than promised. */
@@ -323,7 +336,7 @@ atx_duties_serve(const AtxDuties *duties)
 
 	if (duties->next_expiry != 0 && duties->next_expiry <= now && entries_retry_at <= now)
 		expire_entries(duties->authority);
-	if (now - last_retired >= retire_interval())
+	if (retiring.goes_on || now - last_retired >= retire_interval())
 		retire_events(duties->authority);
 	end_long_holders(duties->authority);
 	correct_counters();
@@ -335,7 +348,7 @@ atx_duties_serve(const AtxDuties *duties)
 AtxTick
 atx_duties_next(const AtxDuties *duties)
 {
-	AtxTick		next = Min(last_retired + retire_interval(),
+	AtxTick		next = Min(retiring.goes_on ? 0 : last_retired + retire_interval(),
 						   last_holding + atx_holding_interval());
 
 	if (duties->next_expiry != 0)

@@ -118,6 +118,7 @@ static int64 poisoned[MAX_POISONED];
 static int	npoisoned = 0;
 static AtxTick poisoned_until = 0;
 static bool tells_between = false;	/* steps of a long pass */
+static bool look_again = false; /* something came after the latest look */
 
 static void tell_of_commits(void);
 
@@ -540,11 +541,11 @@ tell_changes(void)
 		retry_at = last_told + AFTER_ERROR_MS * ATX_TICKS_PER_MS;
 }
 
-/* The same of what was committed since we took notice. */
+/* The same of what was committed since we took notice, and looked. */
 static void
 tell_of_commits(void)
 {
-	(void) take_notice();
+	look_again = take_notice() || look_again;
 	tell_changes();
 }
 
@@ -632,6 +633,7 @@ cycle(void)
 	Look		look = {0};
 	bool		noticed = take_notice();
 
+	look_again = false;
 	beat_began = 0;
 	switch (atx_run_relaxed(look_step, &look, "looking for due sessions"))
 	{
@@ -671,7 +673,7 @@ cycle(void)
 		return noticed || pg_atomic_exchange_u32(&atx_worker_slot->work, 0) != 0 ?
 			RETRY_BUSY_MS : IDLE_WAIT_MS;
 	}
-	return serve(&look) ? 0 : time_until_next(&look);
+	return serve(&look) || look_again ? 0 : time_until_next(&look);
 }
 
 /* Take the slot we were started for; ends the process if it is not to be had. */

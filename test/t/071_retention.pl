@@ -13,7 +13,8 @@ use AtomixTest qw(advance_clock await_waiting await_worker new_node psql_sqlstat
 use Test::More;
 
 my $node = new_node('retention', 'autovacuum = off', 'atomix.worker_limit = 4',
-	'max_worker_processes = 16', "atomix.event_retention = '100 s'");
+	'max_worker_processes = 16', "atomix.event_retention = '100 s'",
+	"atomix.min_session_timeout = '100 ms'");
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 await_worker($node, 'postgres');
@@ -184,7 +185,7 @@ $_->quit for @users;
 
 #
 # A pass over much that is too old goes on in small steps, between which the
-# worker tells of commits.
+# worker tells of commits, and ends sessions.
 #
 
 my $left = "SELECT count(*) FROM atomix.event WHERE service_id IN
@@ -192,28 +193,52 @@ my $left = "SELECT count(*) FROM atomix.event WHERE service_id IN
 my $listener = $node->background_psql('postgres');
 my ($rows, $heard);
 
-run("SELECT atomix.counter_set('old' || n, 1), atomix.watch('old' || n) FROM generate_series(1, 50) AS n");
+run("SELECT atomix.counter_set('old' || n, 1), atomix.watch('old' || n) FROM generate_series(1, 25) AS n");
 $listener->query_safe("SELECT atomix.counter_set('told', 1)");
 $listener->query_safe("SELECT revision FROM atomix.listen_watch('told')");
-# Forgetting takes its time here.
-run('CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
-		$$ BEGIN PERFORM pg_sleep(0.04); RETURN NULL; END $$;
-	CREATE TRIGGER take_time BEFORE DELETE ON atomix.event EXECUTE FUNCTION take_time()');
+# Forgetting takes its time here, and what goes at once is written down.
+run('CREATE TABLE forgotten (n serial, service_id bigint, events int);
+	CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO public.forgotten (service_id, events) SELECT service_id, count(*) FROM gone GROUP BY 1;
+		PERFORM pg_sleep(0.05);
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER take_time AFTER DELETE ON atomix.event REFERENCING OLD TABLE AS gone
+		EXECUTE FUNCTION take_time()');
 run("BEGIN;
 	INSERT INTO atomix.event (service_id, revision, index, tick, at, xid, epoch, durable, type)
 	SELECT service_id, s.revision + n, 1, watched_until - 300000000, now(), '3', watched_epoch, true, 'set'
-	FROM atomix.service s, generate_series(1, 5000) AS n WHERE name LIKE 'old%';
-	UPDATE atomix.service SET revision = revision + 5000 WHERE name LIKE 'old%';
+	FROM atomix.service s, generate_series(1, 12000) AS n WHERE name LIKE 'old%';
+	UPDATE atomix.service SET revision = revision + 12000 WHERE name LIKE 'old%';
 	COMMIT");
-$node->poll_query_until('postgres', "SELECT ($left) < 250000") or die 'the pass does not begin';
+$node->poll_query_until('postgres', "SELECT ($left) < 300000") or die 'the pass does not begin';
+my $session = run("SELECT atomix.open_session('250 ms')");
 run("SELECT atomix.counter_set('told', 2)");
 do
 {
 	($rows, $heard) = split /\n/, $listener->query($left), 2;
 } until $heard || !$rows;
 cmp_ok($rows, '>', 50000, 'commits are told of during a long pass');
+my $over;
+do
+{
+	($rows, $over) = split /\|/, run("SELECT ($left), state = 'expired' FROM atomix.sessions
+		WHERE session_id = $session");
+} until $over eq 't' || !$rows;
+cmp_ok($rows, '>', 0, 'and sessions end');
+$node->poll_query_until('postgres', "SELECT bool_and(revision = oldest) FROM atomix.service WHERE name LIKE 'old%'")
+  or die 'the pass does not end';
+is(run($left), 0, 'all is forgotten that is too old');
+is(run("SELECT string_agg(DISTINCT events, '|') FROM (
+		SELECT string_agg(events::text, ' ' ORDER BY n) FROM forgotten
+		JOIN atomix.service USING (service_id) WHERE name LIKE 'old%' GROUP BY service_id) AS s (events)"),
+	'5000 5000 2000', 'in parts');
+is(run('SELECT count(*) FROM (SELECT service_id IS DISTINCT FROM lag(service_id) OVER (ORDER BY n) AS other
+		FROM forgotten) AS f WHERE other'),
+	run('SELECT count(DISTINCT service_id) FROM forgotten'), 'one service after the other, in one pass');
 $listener->quit;
-run("DROP FUNCTION take_time CASCADE; SELECT atomix.delete_service(name) FROM atomix.services WHERE name LIKE 'old%'");
+run("DROP FUNCTION take_time CASCADE; DROP TABLE forgotten; SELECT atomix.delete_service(name) FROM atomix.services WHERE name LIKE 'old%'");
 
 #
 # Deletion
