@@ -718,7 +718,7 @@ RETURNS TABLE (sequence_num bigint, output_num bigint, kind text, output bytea, 
 AS 'MODULE_PATHNAME', 'atomix_take_outputs'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION atomix.take_outputs(bigint, integer) IS
-  'As fetch_outputs_many, and acknowledges what it returns: if the transaction commits they do not come again, if it fails they do. For a consumer whose effects are in the same transaction; who acts outside of it fetches, acts, then calls ack. Of several consumers each output is taken by one, and the others wait for it. Renews the session. Errors: 22023 max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX007 a stream is to be resumed, or cannot be, since the server was promoted or restored, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
+  'As fetch_outputs_many, and acknowledges what it returns: if the transaction commits they do not come again, if it fails they do. For a consumer whose effects are in the same transaction; who acts outside of it fetches, acts, then calls ack. All it returns is acknowledged, also what WHERE or LIMIT leaves out. Of several consumers each output is taken by one, and the others wait for it, or at REPEATABLE READ fail with 40001. Renews the session. Errors: 22023 max_rows is negative, MX001 unknown session, MX002 expired, MX003 closed, MX007 a stream is to be resumed, or cannot be, since the server was promoted or restored, 57P03 server not ready, 25006 read-only, 40001 concurrent change.';
 
 CREATE FUNCTION atomix.ack_many(
   session_id bigint,

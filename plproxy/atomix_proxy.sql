@@ -479,13 +479,6 @@ RETURNS bytea LANGUAGE plproxy AS $$
   SELECT * FROM atomix.session_open_session($2);
 $$;
 
-CREATE FUNCTION atomix.take_outputs(partition_id integer, session_id bigint, max_rows integer DEFAULT 1000)
-RETURNS TABLE(sequence_num bigint, output_num bigint, kind text, output bytea, index bigint) LANGUAGE plproxy AS $$
-  CLUSTER 'atomix';
-  RUN ON atomix._route($1);
-  SELECT * FROM atomix.take_outputs($2, $3);
-$$;
-
 CREATE FUNCTION atomix.wait_events(partition_id integer, session_id bigint, timeout interval DEFAULT '00:00:10'::interval)
 RETURNS boolean LANGUAGE plproxy AS $$
   CLUSTER 'atomix';

@@ -76,7 +76,7 @@ WITH f AS (
   FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
     JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
   WHERE e.extname = 'atomix' AND p.proname !~ '^_' AND has_function_privilege('public', p.oid, 'EXECUTE')
-    AND p.proname <> ALL (ARRAY['assert_lock', 'assert_leader', 'fence', 'hold', 'once', 'listen_watch',
+    AND p.proname <> ALL (ARRAY['assert_lock', 'assert_leader', 'fence', 'hold', 'once', 'take_outputs', 'listen_watch',
       'keep_alive_many', 'partition_of', 'extension_version', 'message_to_json', 'message_from_json'])
 )
 SELECT format(E'CREATE FUNCTION atomix.%I(%s)\nRETURNS %s LANGUAGE plproxy AS $$\n  CLUSTER ''atomix'';\n  RUN ON %s;\n%s$$;\n',

@@ -91,6 +91,15 @@ SELECT sequence_num, min(output_num), max(output_num) FROM atomix.take_outputs(:
 ROLLBACK;
 SELECT sequence_num, min(output_num), max(output_num), count(*) FROM atomix.take_outputs(:a, 0) GROUP BY 1 ORDER BY 1;
 SELECT sequence_num, min(output_num), max(output_num), count(*) FROM atomix.fetch_outputs_many(:a, 2) GROUP BY 1 ORDER BY 1;
+-- In pages of which the first ends where more follow
+BEGIN;
+SELECT count(*) FROM atomix.take_outputs(:a);
+SELECT count(atomix.map_put_text('streamed', 'own', n::text)) FROM generate_series(1, 5) AS n;
+SELECT sequence_num, min(output_num), max(output_num) FROM atomix.take_outputs(:a, 1) WHERE sequence_num = 2 GROUP BY 1;
+SELECT sequence_num, min(output_num), max(output_num) FROM atomix.take_outputs(:a, 2) WHERE sequence_num = 2 GROUP BY 1;
+SELECT sequence_num, min(output_num), max(output_num) FROM atomix.take_outputs(:a, 2) WHERE sequence_num = 2 GROUP BY 1;
+SELECT count(*) FROM atomix.take_outputs(:a, 2);
+ROLLBACK;
 -- One that matches little keeps up.
 SELECT atomix.ack(:a, 3, 3);
 SELECT sequence_num, acked_output, behind FROM atomix.streams WHERE session_id = :a AND sequence_num IN (2, 3) ORDER BY 1;

@@ -23,6 +23,7 @@
 #include "commands/sessions.h"
 #include "commands/streams.h"
 #include "services/service_type.h"
+#include "compat.h"
 
 /* Outputs on their way to the caller. */
 typedef struct Outputs
@@ -398,10 +399,8 @@ atx_acknowledge_outputs(int64 session_id, const AtxOutputAck *acks, int count, b
 static int
 by_sequence_num(const void *a, const void *b)
 {
-	const AtxOutputAck *x = a;
-	const AtxOutputAck *y = b;
-
-	return x->sequence_num < y->sequence_num ? -1 : x->sequence_num > y->sequence_num;
+	return pg_cmp_s64(((const AtxOutputAck *) a)->sequence_num,
+					  ((const AtxOutputAck *) b)->sequence_num);
 }
 
 /*

@@ -22,6 +22,7 @@
 #include "base/settings.h"
 #include "base/spi.h"
 #include "tables/lease.h"
+#include "compat.h"
 
 /* Columns by their position in the table. */
 enum
@@ -464,10 +465,8 @@ atx_lease_set_floor(int64 session_id, int64 floor)
 static int
 by_session(const void *a, const void *b)
 {
-	const AtxAnchor *x = a;
-	const AtxAnchor *y = b;
-
-	return x->session_id < y->session_id ? -1 : x->session_id > y->session_id;
+	return pg_cmp_s64(((const AtxAnchor *) a)->session_id,
+					  ((const AtxAnchor *) b)->session_id);
 }
 
 /*

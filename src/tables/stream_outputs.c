@@ -217,7 +217,7 @@ atx_stream_page_revision(const AtxStreamPage *page, int64 output_num)
 
 	if (stream->closed != 0 || output_num <= Max(stream->acked, stream->preface))
 		return stream->revision;
-	if (page->complete && output_num == page->events[last].output_num)
+	if (page->complete)
 		return page->newest;
 	while (page->events[last].output_num != output_num)
 		last--;
@@ -355,6 +355,8 @@ atx_stream_any_pending(const AtxStream *streams, int n)
 	Reading		reading;
 	bool		found = false;
 
+	if (n == 0)
+		return false;
 	begin_reading(&reading);
 	for (int i = 0; i < n && !found; i++)
 		found = is_pending(&reading, &streams[i]);
