@@ -143,9 +143,9 @@ add_stream(Outputs *outputs, const AtxStreamPage *page, int64 opened_at)
 				  text_or_null(stream->reason));
 }
 
-/* Take what a page has, of a stream that was opened at an index. */
+/* Add what a page has, of a stream that was opened at an index. */
 static AtxAnswer
-take_page(const AtxStreamPage *page, int64 opened_at, Outputs *outputs)
+add_page(const AtxStreamPage *page, int64 opened_at, Outputs *outputs)
 {
 	AtxAnswer	answer;
 
@@ -168,7 +168,7 @@ fetch(const AtxCommand *command, Outputs *outputs)
 	AtxStreamPage page;
 
 	if (atx_stream_page(command->session_id, command->sequence_num, outputs->limit, &page))
-		return take_page(&page, command->index, outputs);
+		return add_page(&page, command->index, outputs);
 	add_outcome(outputs, command);
 	return ATX_ANSWER_DONE;
 }
@@ -217,6 +217,17 @@ atx_fetch_outputs(AtxScope *scope, int64 session_id, int64 sequence_num, int lim
 	return answer;
 }
 
+/* Add up to limit outputs of one of a session's streams. */
+static AtxAnswer
+add_one_of_many(const AtxStreamPage *page, int limit, Outputs *outputs)
+{
+	const AtxStream *stream = &page->stream;
+
+	outputs->sequence_num = stream->sequence_num;
+	outputs->limit = outputs->count + limit;
+	return add_page(page, stream->acked < 1 ? opened_at(stream) : 0, outputs);
+}
+
 /*
  * Read up to limit outputs of each stream of a session, in order of their
  * numbers.
@@ -240,10 +251,7 @@ atx_fetch_all_outputs(AtxScope *scope, int64 session_id, int limit, AtxOutput **
 	for (int i = 0; i < n && answer.outcome == ATX_DONE; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		outputs.sequence_num = pages[i].stream.sequence_num;
-		outputs.limit = outputs.count + limit;
-		answer = take_page(&pages[i], pages[i].stream.acked < 1 ? opened_at(&pages[i].stream) : 0,
-						   &outputs);
+		answer = add_one_of_many(&pages[i], limit, &outputs);
 	}
 	*all = outputs.all;
 	*count = outputs.count;
@@ -258,25 +266,22 @@ atx_fetch_all_outputs(AtxScope *scope, int64 session_id, int limit, AtxOutput **
 static AtxAnswer
 take_stream(AtxStreamPage *page, int limit, Outputs *outputs)
 {
-	AtxStream	stream = page->stream;
 	int			before = outputs->count;
 	AtxAnswer	answer;
 
-	outputs->sequence_num = stream.sequence_num;
-	outputs->limit = before + limit;
 	for (;;)
 	{
 		int64		last;
 
 		CHECK_FOR_INTERRUPTS();
-		answer = take_page(page, page->stream.acked < 1 ? opened_at(&stream) : 0, outputs);
+		answer = add_one_of_many(page, limit, outputs);
 		if (answer.outcome != ATX_DONE || outputs->count == before)
 			return answer;
 		last = outputs->all[outputs->count - 1].output_num;
 		if (atx_stream_try_acknowledge(&page->stream, last, atx_stream_page_revision(page, last)))
 			return answer;
 		outputs->count = before;
-		if (!atx_stream_page(stream.session_id, stream.sequence_num, limit, page))
+		if (!atx_stream_page(page->stream.session_id, page->stream.sequence_num, limit, page))
 			return answer;
 	}
 }

@@ -58,15 +58,16 @@ static AtxStatement page = {
 	4, {INT8OID, INT8OID, TEXTOID, INT8OID}
 };
 
+/* Events of a service after what was forgotten before ($6): there may be dead rows. */
+#define OLDEST \
+	"(SELECT e.revision, e.tick, e.epoch FROM atomix.event e" \
+	" WHERE e.service_id = $1 AND e.revision > $6 ORDER BY e.revision LIMIT 10000) k"
+
 /*
  * The newest event that is too old; those of an earlier clock are when grace
  * has been so long ago.  They are the first ones, which are looked through up
  * to one that is not.
  */
-#define OLDEST \
-	"(SELECT e.revision, e.tick, e.epoch FROM atomix.event e" \
-	" WHERE e.service_id = $1 AND e.revision > $6 ORDER BY e.revision LIMIT 10000) k"
-
 static AtxStatement newest_retired = {
 	"SELECT COALESCE(CASE WHEN young.revision IS NULL"
 	" THEN (SELECT pg_catalog.max(k.revision) FROM " OLDEST ")"
@@ -105,7 +106,7 @@ static AtxStatement overdue = {
 	5, {INT8OID, INT4OID, INT8OID, INT8OID, INT8OID}
 };
 
-static AtxStatement delete_to = {
+static AtxStatement delete_events = {
 	"DELETE FROM atomix.event WHERE service_id = $1 AND revision > $2 AND revision <= $3",
 	3, {INT8OID, INT8OID, INT8OID}
 };
@@ -370,7 +371,7 @@ atx_event_delete(int64 service_id, int64 after, int64 last)
 		Int64GetDatum(last)
 	};
 
-	return (int64) atx_execute(&delete_to, values, NULL);
+	return (int64) atx_execute(&delete_events, values, NULL);
 }
 
 /*

@@ -102,12 +102,13 @@ static AtxStatement lock_due = {
 	5, {INT4OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID}
 };
 
+/* What the arrays of the next statement say of a session. */
+#define RENEWED_AT	"($6)[" ATX_PLACE_OF("l.session_id", "$5") "]"
+
 /*
  * $1 to $4 as in ATX_LEASE_DEADLINE.  A row that was renewed meanwhile is not
  * set back.
  */
-#define RENEWED_AT	"($6)[" ATX_PLACE_OF("l.session_id", "$5") "]"
-
 static AtxStatement anchor = {
 	"UPDATE atomix.lease l SET epoch = $1, renewed_at = " RENEWED_AT ","
 	" served = $4 + (" RENEWED_AT " - $3), check_epoch = CASE"

@@ -628,8 +628,8 @@ atx_session_unnumbered(int limit, int64 *ids)
 
 /*
  * Number the latest change of each of the sessions, whose ids are ascending;
- * returns how many, in order of their versions.  Only the worker and tick() call it, and nobody is
- * changing these sessions.
+ * returns how many, in order of their versions.  Only the worker and tick()
+ * call it, and nobody is changing these sessions.
  */
 int
 atx_session_number(const int64 *ids, int count, AtxSessionChange **changes)

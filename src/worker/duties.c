@@ -108,10 +108,12 @@ go_on_retiring(void)
 	{
 		retiring.busy = 0;
 		if (atx_run(retire_step, NULL, "forgetting events") != ATX_RUN_DONE)
-			memset(&retiring, 0, sizeof(retiring));
+		{
+			retiring.pass.complete = true;
+			retiring.pass.nbusy = 0;
+		}
 	}
-	retiring.goes_on = retiring.authority != NULL &&
-		(!retiring.pass.complete || retiring.busy < retiring.pass.nbusy);
+	retiring.goes_on = !retiring.pass.complete || retiring.busy < retiring.pass.nbusy;
 }
 
 /*
